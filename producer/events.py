@@ -1,0 +1,88 @@
+"""What crosses the stages: relations, their columns and types, and positions.
+
+Room: events (pure). All of it is frozen; a change in the source makes a new object.
+PostgreSQL manual, "System Catalogs": pg_class, pg_attribute, pg_type, pg_index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from producer.lsn import Lsn
+
+ReplicaIdentity = Literal["default", "full", "index", "nothing"]
+TypeKind = Literal["base", "composite", "domain", "enum", "pseudo", "range", "multirange"]
+
+
+class Position(NamedTuple):
+    """An event's place in the stream of its slot; it orders the events of a key.
+
+    `ordinal` counts the selected events of the transaction from 1; 0 is a snapshot row.
+    """
+
+    commit_lsn: Lsn
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PgType:
+    """A row of pg_type with what it leads to."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: TypeKind
+    category: str = "U"
+    """typcategory, one character: `A` is an array, `S` a string."""
+    element: PgType | None = None
+    """The element type of an array type."""
+    base: PgType | None = None
+    """The type under a domain."""
+    base_typmod: int = -1
+    """The modifier that a domain gives to the type under it (typtypmod)."""
+    labels: tuple[str, ...] = ()
+    """An enum's labels in sort order."""
+
+    @property
+    def display_name(self) -> str:
+        """`schema.name`, or the bare name of a type in pg_catalog."""
+        return self.name if self.schema == "pg_catalog" else f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A live column of a table: a row of pg_attribute."""
+
+    name: str
+    attnum: int
+    type: PgType
+    typmod: int = -1
+    dimensions: int = 0
+    """attndims: how deep an array column was declared; 0 for other columns."""
+    not_null: bool = False
+    toastable: bool = False
+    """Its values may be stored out of line (attstorage other than plain): an UPDATE that does
+    not touch such a value leaves it out of the log."""
+    generated: Literal["", "stored", "virtual"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A table as its rows are logged: the shape of one moment."""
+
+    oid: int
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    """Live columns in attnum order, virtual generated ones left out."""
+    key: tuple[str, ...]
+    """The key columns in key order, by the rule of the topics' keys; empty: a null key."""
+    identity: ReplicaIdentity
+    identity_columns: frozenset[str]
+    """The columns that the log holds of an old row; empty: UPDATE and DELETE are not logged."""
+
+    @property
+    def qualified_name(self) -> str:
+        """`schema.table`, unquoted, as filters and messages name it."""
+        return f"{self.schema}.{self.name}"

@@ -1,0 +1,161 @@
+"""What people see: log lines and snapshot progress, on stderr; counters in plain integers.
+
+Room: observe (IO: stderr). No secret and no value of any row is ever handed to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from producer.clock import Clock
+
+Level = Literal["trace", "debug", "info", "warning", "error"]
+_REPORT_SECONDS = 5.0
+
+
+def configure(level: str, style: Literal["text", "json"]) -> None:
+    """Send all logging, the Kafka client's too, to stderr in one form."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+    ]
+    renderer: structlog.typing.Processor
+    if style == "json":
+        renderer = structlog.processors.JSONRenderer(sort_keys=False)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel({"trace": "DEBUG", "warn": "WARNING"}.get(level, level.upper()))
+    # Their debug lines tell of every request, with its headers.
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2"):
+        logging.getLogger(chatty).setLevel("WARNING")
+    structlog.configure(
+        processors=[
+            *shared[:2],
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger whose lines are an event and its facts."""
+    return structlog.stdlib.get_logger(name)  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class Counters:
+    """Counted in plain integers by the loop, read by whoever reports."""
+
+    events: int = 0
+    transactions: int = 0
+    snapshot_rows: int = 0
+    reconnects: int = 0
+    lost_changes: dict[str, int] = field(default_factory=dict)
+    """Changes that the source did not log, by table: it has no replica identity."""
+
+
+class SnapshotProgress(Protocol):
+    """Told of rows as they go out."""
+
+    def begin(self, table: str, expected_rows: int) -> None:
+        """A table's copy begins; `expected_rows` is the planner's estimate."""
+
+    def advance(self, table: str, rows: int) -> None:
+        """So many more rows of the table went out."""
+
+    def finish(self, table: str) -> None:
+        """All rows of the table went out."""
+
+
+class _Bars:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, tuple[object, int]] = {}
+
+    def begin(self, table: str, expected_rows: int) -> None:
+        task = self._progress.add_task(table, total=expected_rows or None)
+        self._tasks[table] = (task, 0)
+
+    def advance(self, table: str, rows: int) -> None:
+        task, done = self._tasks[table]
+        self._tasks[table] = (task, done + rows)
+        self._progress.update(task, advance=rows)  # type: ignore[arg-type]
+
+    def finish(self, table: str) -> None:
+        task, done = self._tasks[table]
+        self._progress.update(task, total=done, completed=done)  # type: ignore[arg-type]
+
+
+class _Lines:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._log = logger("producer.snapshot")
+        self._rows: dict[str, list[float]] = {}
+
+    def begin(self, table: str, expected_rows: int) -> None:
+        now = self._clock.monotonic()
+        self._rows[table] = [0, expected_rows, now, now]
+        self._log.info("snapshot of a table begins", table=table, expected_rows=expected_rows)
+
+    def advance(self, table: str, rows: int) -> None:
+        state = self._rows[table]
+        state[0] += rows
+        now = self._clock.monotonic()
+        if now - state[3] >= _REPORT_SECONDS:
+            state[3] = now
+            self._log.info(
+                "snapshot of a table goes on",
+                table=table,
+                rows=int(state[0]),
+                expected_rows=int(state[1]),
+                rows_per_second=int(state[0] / max(now - state[2], 0.001)),
+            )
+
+    def finish(self, table: str) -> None:
+        rows, _, began, _ = self._rows[table]
+        seconds = max(self._clock.monotonic() - began, 0.001)
+        self._log.info(
+            "snapshot of a table is read", table=table, rows=int(rows), rows_per_second=int(rows / seconds)
+        )
+
+
+@contextmanager
+def snapshot_progress(clock: Clock, *, bars: bool) -> Iterator[SnapshotProgress]:
+    """Bars on a terminal, log lines elsewhere."""
+    if not bars:
+        yield _Lines(clock)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rows"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield _Bars(progress)

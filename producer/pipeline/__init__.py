@@ -1,0 +1,1 @@
+"""The stages put together: the only package that knows them all."""

@@ -1,0 +1,105 @@
+"""How far we are: acks -> offsets topic -> confirm, always in that order.
+
+Room: pipeline (IO through the stages it is given). Everything that may move the slot passes here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from producer.acks import Group, Tracker
+from producer.clock import Clock
+from producer.lsn import Lsn
+from producer.sink.offsets import Offset, OffsetsTopic
+
+# A keep-alive on an idle database moves the slot, but not more often than this.
+_IDLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the offsets topic remembers of a transaction."""
+
+    next_lsn: Lsn
+    commit_lsn: Lsn
+    xid: int
+    commit_us: int
+
+
+class Progress:
+    """Carries the tracker's safe LSN into the offsets topic, and from there to the slot.
+
+    `confirmable` is what PostgreSQL may be told: the offsets record that says so is acked, and
+    every record before it.
+    """
+
+    def __init__(self, offsets: OffsetsTopic, start: Offset, clock: Clock) -> None:
+        self.tracker = Tracker(start.lsn)
+        self.confirmable: Lsn = start.lsn
+        self._offsets = offsets
+        self._stored = start
+        self._clock = clock
+        self._writing: tuple[Group, Offset] | None = None
+        self._commits: deque[Committed] = deque()
+        self._kept_alive_at = clock.monotonic() - _IDLE_SECONDS
+
+    def committed(self, transaction: Committed) -> None:
+        """A transaction's records are all tracked."""
+        self._commits.append(transaction)
+
+    def kept_alive(self, wal_end: Lsn, *, urgent: bool) -> None:
+        """The server has sent everything up to `wal_end`, and no transaction is open.
+
+        Tracked like an empty transaction: safe once all before it is acked.
+        """
+        now = self._clock.monotonic()
+        if wal_end <= self.tracker.safe or not (urgent or now - self._kept_alive_at >= _IDLE_SECONDS):
+            return
+        self._kept_alive_at = now
+        self.tracker.close(self.tracker.open(), wal_end)
+
+    def step(self) -> Lsn:
+        """Move on as far as the acks allow; what may be confirmed now.
+
+        Call after the sink's reports were served. One offsets record is under way at a time.
+        """
+        if self._writing is not None:
+            group, offset = self._writing
+            if group.pending:
+                return self.confirmable
+            if group.failure is not None:
+                return self.confirmable
+            self._writing = None
+            self._stored = offset
+            self.confirmable = max(self.confirmable, offset.lsn)
+        safe = self.tracker.advance()
+        if safe > self._stored.lsn:
+            self._write(self._at(safe))
+        return self.confirmable
+
+    @property
+    def failure(self) -> object | None:
+        """The first delivery error, of a record or of the offsets record."""
+        if self._writing is not None and self._writing[0].failure is not None:
+            return self._writing[0].failure
+        return self.tracker.failure
+
+    @property
+    def settled(self) -> bool:
+        """True when all that was tracked is acked, stored and confirmable."""
+        return self._writing is None and self.tracker.idle and self.confirmable >= self.tracker.safe
+
+    def _at(self, safe: Lsn) -> Offset:
+        offset = replace(self._stored, lsn=safe)
+        while self._commits and self._commits[0].next_lsn <= safe:
+            done = self._commits.popleft()
+            offset = replace(
+                offset, commit_lsn=done.commit_lsn, tx_id=done.xid, commit_us=done.commit_us
+            )
+        return offset
+
+    def _write(self, offset: Offset) -> None:
+        group = Group()
+        self._writing = (group, offset)
+        self._offsets.write(offset, group)

@@ -1,0 +1,43 @@
+"""The wish to stop: set by a signal, seen by every loop.
+
+Room: pipeline (IO: signals).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+from producer.clock import Clock
+
+# Container engines send SIGKILL ten seconds after SIGTERM.
+_SECONDS = 8.0
+
+
+class Stop:
+    """SIGINT or SIGTERM once: stop orderly. Twice: at once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._deadline = 0.0
+        self.requested = False
+
+    def listen(self) -> None:
+        """Take the process's signals."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def expired(self) -> bool:
+        """True when the time for an orderly stop is over."""
+        return self.requested and self._clock.monotonic() > self._deadline
+
+    def request(self) -> None:
+        """Stop orderly, in bounded time."""
+        self._deadline = self._clock.monotonic() + _SECONDS
+        self.requested = True
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            os._exit(128 + number)
+        self.request()

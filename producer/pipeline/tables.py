@@ -1,0 +1,201 @@
+"""The selected tables: relation -> topic -> registered schemas -> plan in the walker.
+
+Room: pipeline (IO through the stages it is given).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from producer import observe
+from producer.decode.wal2json import LoggedColumn, RowShape
+from producer.errors import ConversionError, ServerNotReady, UnsupportedEvent
+from producer.events import Column, Relation
+from producer.schema import avro, plan, topics
+from producer.schema.registry import Registry
+from producer.settings import Settings
+from producer.sink.protocol import Sink
+from producer.source import catalog
+from producer.source.catalog import Table
+from producer.source.wire import Connection
+from producer.transcode.plan import TablePlan
+from producer.transcode.walker import Walker
+
+_log = observe.logger("producer.tables")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One shape of one table, ready to be walked."""
+
+    relation: Relation
+    schemas: avro.TableSchema
+    plan: TablePlan
+
+
+class Tables:
+    """Which tables are captured, and how the rows of each are walked at this moment."""
+
+    def __init__(self, settings: Settings, sink: Sink, registry: Registry, walker: Walker) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._registry = registry
+        self._walker = walker
+        self._shapes: dict[tuple[str, str], Shape] = {}
+        self.chosen: list[Table] = []
+
+    def select(self, connection: Connection) -> list[Table]:
+        """Read which tables are selected now, and make sure of their topics.
+
+        Raises:
+            SettingsError: no table is selected, or two would share a topic.
+            ServerNotReady: a partitioned table is selected.
+        """
+        every = catalog.tables(connection)
+        self.chosen = catalog.selected(every, self._settings.wants_table)
+        topics.check_collisions(self._settings.topic_prefix, [(t.schema, t.name) for t in self.chosen])
+        partitioned = [table.qualified_name for table in self.chosen if table.partitioned]
+        if partitioned:
+            raise ServerNotReady(
+                f"partitioned tables are not supported yet: {', '.join(partitioned)}",
+                remedy="leave them out with table.exclude.list",
+            )
+        if not self.chosen:
+            raise ServerNotReady(
+                f"no table is selected of the {len(every)} in {self._settings.database_dbname}",
+                remedy="look at schema.include.list and table.include.list (regular expressions on "
+                "schema and schema.table); is database.dbname the right database?",
+            )
+        return self.chosen
+
+    def ensure_topics(self) -> None:
+        """Create the topics of the selected tables that are missing."""
+        settings = self._settings
+        config = {**settings.topic_creation_config}
+        config.setdefault("cleanup.policy", settings.topic_creation_default_cleanup_policy)
+        self._sink.ensure_topics(
+            [self.topic(table.schema, table.name) for table in self.chosen],
+            partitions=settings.topic_creation_default_partitions,
+            replication_factor=settings.topic_creation_default_replication_factor,
+            config=config,
+            create=settings.topic_creation_enable,
+        )
+
+    def topic(self, schema: str, table: str) -> str:
+        """The topic of a table."""
+        return topics.topic_name(self._settings.topic_prefix, schema, table)
+
+    def prepare(self, connection: Connection, wanted: Sequence[Table]) -> dict[int, Shape]:
+        """The shapes that tables have now, registered, by oid; tables dropped meanwhile are missing."""
+        relations = catalog.relations(connection, wanted)
+        return dict(zip(relations, self._register(list(relations.values())), strict=True))
+
+    def known(self, shape: Shape) -> bool:
+        """True when this is the shape that was walked last."""
+        key = (shape.relation.schema, shape.relation.name)
+        return key in self._shapes and self._shapes[key].relation == shape.relation
+
+    def install(self, shape: Shape) -> None:
+        """Walk the table's rows by this shape from now on."""
+        self._shapes[shape.relation.schema, shape.relation.name] = shape
+        self._walker.install(shape.plan)
+
+    def reshape(self, connection: Connection, row: RowShape) -> Shape:
+        """Find the shape of a row that did not match its plan, and walk by it from now on.
+
+        The row's own names and type OIDs decide; the catalogue, which may be ahead of the log,
+        and the shape before tell what the row does not.
+
+        Raises:
+            UnsupportedEvent: the row lacks an unchanged TOAST value.
+            ConversionError: the row cannot be explained by any shape we know of.
+        """
+        before = self._shapes.get((row.schema, row.table))
+        table = next((t for t in catalog.tables(connection) if (t.schema, t.name) == (row.schema, row.table)), None)
+        now = catalog.relations(connection, [table]).get(table.oid) if table else None
+        relation = _shape_of(row, now, before.relation if before else None)
+        shape = self._register([relation])[0]
+        if before is not None:
+            _log.info("the table has another shape", table=relation.qualified_name, at=str(row.lsn))
+        self.install(shape)
+        return shape
+
+    def _register(self, relations: Sequence[Relation]) -> list[Shape]:
+        settings = self._settings
+        schemas = [avro.table_schema(relation, prefix=settings.topic_prefix) for relation in relations]
+        wanted: list[tuple[str, str]] = []
+        for schema in schemas:
+            if schema.key_schema is not None:
+                wanted.append((f"{schema.topic}-key", schema.key_schema))
+            wanted.append((f"{schema.topic}-value", schema.value_schema))
+        ids = dict(zip(wanted, self._registry.register_all(wanted), strict=True))
+        return [
+            Shape(
+                relation=schema.relation,
+                schemas=schema,
+                plan=plan.table_plan(
+                    schema.relation,
+                    topic=schema.topic,
+                    key_id=None if schema.key_schema is None else ids[f"{schema.topic}-key", schema.key_schema],
+                    value_id=ids[f"{schema.topic}-value", schema.value_schema],
+                ),
+            )
+            for schema in schemas
+        ]
+
+
+def _shape_of(row: RowShape, now: Relation | None, before: Relation | None) -> Relation:
+    known = now or before
+    if known is None:
+        raise ConversionError(
+            f"table {row.schema}.{row.table} at {row.lsn}: it was dropped before its rows were read, and "
+            "its shape is not known",
+            remedy="leave the table out with table.exclude.list; its changes up to the drop are then not sent",
+        )
+    if row.action == "D":
+        return known
+    columns = tuple(_column(row, logged, now, before) for logged in row.columns)
+    if row.action == "U":
+        _refuse_unchanged_toast(row, columns, now, before)
+    names = {column.name for column in columns}
+    logged_identity = frozenset(column.name for column in row.identity)
+    return Relation(
+        oid=known.oid,
+        schema=known.schema,
+        name=known.name,
+        columns=columns,
+        key=known.key if names.issuperset(known.key) else (),
+        identity=known.identity,
+        identity_columns=logged_identity if row.action == "U" else known.identity_columns & names,
+    )
+
+
+def _column(row: RowShape, logged: LoggedColumn, now: Relation | None, before: Relation | None) -> Column:
+    for relation in (now, before):
+        for column in relation.columns if relation else ():
+            if column.name == logged.name and column.type.oid == logged.type_oid:
+                return column
+    raise ConversionError(
+        f"table {row.schema}.{row.table} at {row.lsn}: column {logged.name} has a type (OID "
+        f"{logged.type_oid}) that the catalogue does not tell any more",
+        remedy="the column was dropped or got another type before this row was read; this is not supported yet",
+    )
+
+
+def _refuse_unchanged_toast(
+    row: RowShape, columns: tuple[Column, ...], now: Relation | None, before: Relation | None
+) -> None:
+    """An update leaves out unchanged values stored out of line: not to be taken for a dropped column."""
+    present = {column.attnum for column in columns}
+    known = {column.attnum: column for column in before.columns} if before else {}
+    current = {column.attnum: column for column in now.columns} if now else {}
+    candidates = current if before is None else {n: c for n, c in known.items() if n in current}
+    missing = [c.name for n, c in candidates.items() if n not in present and c.toastable]
+    if missing:
+        raise UnsupportedEvent(
+            f"table {row.schema}.{row.table}, column {', '.join(missing)}, at {row.lsn}: an update left a large "
+            "value unchanged, so the log does not hold it; unchanged.toast.handling=reselect is not supported yet",
+            remedy=f'ALTER TABLE "{row.schema}"."{row.table}" REPLICA IDENTITY FULL;  does not help rows that '
+            "are already in the log: leave the column's table out with table.exclude.list for now",
+        )

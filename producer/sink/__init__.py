@@ -1,0 +1,1 @@
+"""The stage that hands bytes to Kafka and reports each ack."""

@@ -1,0 +1,144 @@
+"""What every sink does; `KafkaSink` and `MemorySink` satisfy it, and one contract suite tests both.
+
+Room: sink (IO: Kafka). Kafka documentation, "Producer Configs" and "Message Delivery Semantics".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from producer.acks import Group
+from producer.errors import ProducerError
+
+OnDelivery = Callable[[object | None, object], None]
+"""Takes (error, report); `Group.ack` is one. It must never raise."""
+
+PARTITIONER = -1
+"""The partition that leaves the choice to the key's murmur2 hash."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRecord:
+    """A record as a topic holds it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+class Sink(Protocol):
+    """Takes records, reports acks, knows topics. Used from one thread."""
+
+    last_error: object | None
+    """What the client said last about its connections; None: nothing."""
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        on_delivery: OnDelivery,
+        /,
+    ) -> None:
+        """Queue one record: the hot path, which counts nothing and never blocks.
+
+        Raises:
+            KafkaException: the client refuses the record; see `map_kafka_error`.
+            BufferError: the client's own queue is full.
+        """
+        ...
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        group: Group,
+        *,
+        headers: list[tuple[str, bytes]] | None = None,
+        partition: int = PARTITIONER,
+    ) -> None:
+        """Queue one record and count it in its group.
+
+        Raises:
+            ProducerError: the client refuses the record; the group is as it was.
+        """
+        ...
+
+    def poll(self) -> None:
+        """Serve the delivery reports that have come; returns at once."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Serve delivery reports, waiting for the first one for at most so long."""
+        ...
+
+    def flush(self, timeout_s: float) -> int:
+        """Send what is queued without lingering and serve its reports; how many are still outstanding."""
+        ...
+
+    def close(self, timeout_s: float) -> int:
+        """Flush for at most so long, give up the rest, end; how many records were given up."""
+        ...
+
+    def __len__(self) -> int:
+        """Records handed over whose report was not served yet."""
+        ...
+
+    @property
+    def outstanding(self) -> int:
+        """Records handed over whose report was not served yet."""
+        ...
+
+    def fatal(self) -> ProducerError | None:
+        """What makes waiting pointless: a refused login, a client that gave up. None: go on."""
+        ...
+
+    def ensure_topics(
+        self,
+        names: Sequence[str],
+        *,
+        partitions: int,
+        replication_factor: int,
+        config: Mapping[str, str],
+        create: bool,
+    ) -> dict[str, int]:
+        """Create the topics that are missing and wait for their leaders; every topic's partition count.
+
+        Raises:
+            OperatorError: a topic is missing and `create` is False, or Kafka refuses to create it.
+            KafkaUnavailable: Kafka did not answer in time.
+        """
+        ...
+
+    def partitions_of(self, topic: str) -> int:
+        """The partition count, remembered from the first asking."""
+        ...
+
+    def topic_config(self, topic: str) -> dict[str, str] | None:
+        """The topic's configuration; None when it may not be read."""
+        ...
+
+    def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
+        """Everything the topic holds up to its end of this moment, in order within a partition.
+
+        Raises:
+            KafkaUnavailable: the end was not reached in time.
+        """
+        ...
+
+    def ping(self, timeout_s: float) -> int:
+        """How many brokers answer for the cluster.
+
+        Raises:
+            AccessDenied: the login is refused.
+            KafkaUnavailable: no broker answers.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Stage one: bytes out of PostgreSQL. Knows sockets, slots and snapshots; not Avro, not Kafka."""

@@ -1,0 +1,219 @@
+"""Reading the catalogue: which tables are selected, and what shape each has now.
+
+Room: source (IO: PostgreSQL). PostgreSQL manual, "System Catalogs".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from psycopg.rows import namedtuple_row
+
+from producer.events import Column, PgType, Relation, ReplicaIdentity, TypeKind
+from producer.source.wire import Connection
+
+Persistence = Literal["permanent", "unlogged", "temporary"]
+
+_TABLES = """
+SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
+       c.relpersistence::text AS persistence, c.relreplident::text AS identity,
+       c.relispartition AS is_partition, greatest(c.reltuples, 0)::bigint AS rows,
+       coalesce(pg_relation_filenode(c.oid), 0)::bigint AS filenode,
+       has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT') AS readable
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
+ ORDER BY n.nspname, c.relname
+"""
+
+_COLUMNS = """
+SELECT a.attrelid::bigint AS relation, a.attname AS name, a.attnum::int AS attnum,
+       a.atttypid::bigint AS type, a.atttypmod AS typmod, a.attndims::int AS dimensions,
+       a.attnotnull AS not_null, a.attstorage::text AS storage, {generated} AS generated
+  FROM pg_catalog.pg_attribute a
+ WHERE a.attrelid = ANY (%s) AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attrelid, a.attnum
+"""
+
+# Every unique index that could be a key, with its columns in key order.
+_INDEXES = """
+SELECT i.indrelid::bigint AS relation, c.relname AS name, i.indisprimary AS is_primary,
+       i.indisreplident AS is_identity,
+       array(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY k (attnum, place)
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+              WHERE k.place <= i.{key_count} ORDER BY k.place) AS columns
+  FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+ WHERE i.indrelid = ANY (%s) AND i.indisunique AND i.indisvalid AND i.indimmediate
+   AND i.indpred IS NULL AND i.indexprs IS NULL
+ ORDER BY i.indrelid, c.relname
+"""
+
+_TYPES = """
+WITH RECURSIVE wanted (oid) AS (
+    SELECT unnest(%s::bigint[]::oid[])
+  UNION
+    SELECT d.next FROM wanted w JOIN pg_catalog.pg_type t ON t.oid = w.oid,
+           unnest(ARRAY[t.typbasetype, t.typelem]) AS d (next)
+     WHERE d.next <> 0
+)
+SELECT t.oid::bigint AS oid, n.nspname AS schema, t.typname AS name, t.typtype::text AS kind,
+       t.typcategory::text AS category, t.typbasetype::bigint AS base, t.typtypmod AS base_typmod,
+       CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END AS element,
+       array(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e
+              WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder) AS labels
+  FROM wanted w JOIN pg_catalog.pg_type t ON t.oid = w.oid
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+"""
+
+_GENERATED_SINCE = 120000
+_INCLUDED_COLUMNS_SINCE = 110000
+_KINDS: dict[str, TypeKind] = {
+    "b": "base",
+    "c": "composite",
+    "d": "domain",
+    "e": "enum",
+    "p": "pseudo",
+    "r": "range",
+    "m": "multirange",
+}
+_IDENTITIES: dict[str, ReplicaIdentity] = {"d": "default", "f": "full", "i": "index", "n": "nothing"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table as the list of tables shows it; its columns are read when it is selected."""
+
+    oid: int
+    schema: str
+    name: str
+    partitioned: bool
+    is_partition: bool
+    persistence: Persistence
+    identity: ReplicaIdentity
+    rows: int
+    """The planner's estimate; 0 for a table never analysed."""
+    filenode: int
+    readable: bool
+
+    @property
+    def qualified_name(self) -> str:
+        """`schema.table`, unquoted."""
+        return f"{self.schema}.{self.name}"
+
+
+def tables(connection: Connection) -> list[Table]:
+    """All ordinary and partitioned tables outside the system's schemas, by name."""
+    found = []
+    for row in _rows(connection, _TABLES):
+        found.append(
+            Table(
+                oid=row.oid,
+                schema=row.schema,
+                name=row.name,
+                partitioned=row.kind == "p",
+                is_partition=row.is_partition,
+                persistence="unlogged" if row.persistence == "u" else "permanent",
+                identity=_IDENTITIES[row.identity],
+                rows=row.rows,
+                filenode=row.filenode,
+                readable=row.readable,
+            )
+        )
+    return found
+
+
+def selected(all_tables: Iterable[Table], wanted: Callable[[str, str], bool]) -> list[Table]:
+    """The tables to capture: those that the filter wants, without partitions and unlogged ones."""
+    return [
+        table
+        for table in all_tables
+        if not table.is_partition and table.persistence == "permanent" and wanted(table.schema, table.name)
+    ]
+
+
+def relations(connection: Connection, chosen: Sequence[Table]) -> dict[int, Relation]:
+    """The shape that each table has now, by its oid. A table dropped meanwhile is not in it."""
+    oids = [table.oid for table in chosen]
+    if not oids:
+        return {}
+    version = connection.info.server_version
+    generated = "a.attgenerated::text" if version >= _GENERATED_SINCE else "''::text"
+    key_count = "indnkeyatts" if version >= _INCLUDED_COLUMNS_SINCE else "indnatts"
+    columns = _rows(connection, _COLUMNS.format(generated=generated), oids)
+    indexes = _rows(connection, _INDEXES.format(key_count=key_count), oids)
+    types = _types(connection, {row.type for row in columns})
+    shapes = {}
+    for table in chosen:
+        own = tuple(
+            Column(
+                name=row.name,
+                attnum=row.attnum,
+                type=types[row.type],
+                typmod=row.typmod,
+                dimensions=row.dimensions,
+                not_null=row.not_null,
+                toastable=row.storage != "p",
+                generated="stored" if row.generated == "s" else "",
+            )
+            for row in columns
+            if row.relation == table.oid and row.generated != "v"
+        )
+        if own:
+            own_indexes = [row for row in indexes if row.relation == table.oid]
+            shapes[table.oid] = _relation(table, own, own_indexes)
+    return shapes
+
+
+def _relation(table: Table, columns: tuple[Column, ...], indexes: list[Any]) -> Relation:
+    """Choose the key: identity index, primary key, a unique index without nullable columns, none."""
+    not_null = {column.name for column in columns if column.not_null}
+    primary = next((tuple(index.columns) for index in indexes if index.is_primary), ())
+    unique = next((tuple(index.columns) for index in indexes if not_null.issuperset(index.columns)), ())
+    identity_index = next((tuple(index.columns) for index in indexes if index.is_identity), ())
+    logged: Iterable[str]
+    if table.identity == "full":
+        logged = (column.name for column in columns)
+    elif table.identity == "index":
+        logged = identity_index
+    else:
+        logged = primary if table.identity == "default" else ()
+    key = identity_index if table.identity == "index" and identity_index else primary or unique
+    return Relation(
+        oid=table.oid,
+        schema=table.schema,
+        name=table.name,
+        columns=columns,
+        key=key,
+        identity=table.identity,
+        identity_columns=frozenset(logged),
+    )
+
+
+def _types(connection: Connection, oids: set[int]) -> dict[int, PgType]:
+    rows = {row.oid: row for row in _rows(connection, _TYPES, sorted(oids))}
+    built: dict[int, PgType] = {}
+
+    def build(oid: int) -> PgType:
+        if oid not in built:
+            row = rows[oid]
+            built[oid] = PgType(
+                oid=oid,
+                schema=row.schema,
+                name=row.name,
+                kind=_KINDS[row.kind],
+                category=row.category,
+                element=build(row.element) if row.element else None,
+                base=build(row.base) if row.base else None,
+                base_typmod=row.base_typmod,
+                labels=tuple(row.labels),
+            )
+        return built[oid]
+
+    return {oid: build(oid) for oid in oids}
+
+
+def _rows(connection: Connection, query: str, *parameters: object) -> list[Any]:
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cast("list[Any]", cursor.execute(query.encode(), parameters or None).fetchall())

@@ -1,0 +1,176 @@
+"""The replication stream: START_REPLICATION, messages in, confirms out.
+
+Room: source (IO: PostgreSQL). PostgreSQL manual, "Streaming Replication Protocol", "Logical
+Streaming Replication Protocol". All numbers big-endian, times in microseconds since 2000-01-01.
+"""
+
+from __future__ import annotations
+
+import select
+import struct
+from collections.abc import Callable, Mapping
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+
+from producer.clock import Clock
+from producer.errors import PostgresUnavailable, ProducerError
+from producer.lsn import ZERO, Lsn
+from producer.source.wire import Connection, Server, explain
+
+# 'w', dataStart, walEnd, sendTime: what stands before an XLogData's payload.
+XLOG_HEADER = 25
+XLOG_DATA = ord("w")
+KEEPALIVE = ord("k")
+_STATUS = struct.Struct("!cQQQqB")
+_KEEPALIVE = struct.Struct("!xQqB")
+_EPOCH_US = 946_684_800_000_000
+_FIELD_SQLSTATE = ord("C")
+
+
+class ReplicationStream:
+    """One walsender session in COPY mode, read without ever blocking.
+
+    The hot loop calls `get` (the driver's own bound method) and, when it gives 0, `wait`.
+    """
+
+    def __init__(self, connection: Connection, server: Server, clock: Clock) -> None:
+        self._connection = connection
+        self._pgconn: PGconn = connection.pgconn
+        self._server = server
+        self._clock = clock
+        self._poll = select.poll()
+        self.get: Callable[[int], tuple[int, memoryview]] = self._pgconn.get_copy_data
+        self.received: Lsn = ZERO
+        """The highest LSN that the server sent: reported as written, never computed."""
+        self.confirmed: Lsn = ZERO
+        self.reply_requested = False
+        self._sent_at = clock.monotonic()
+
+    def on_notice(self, handler: Callable[[str], None]) -> None:
+        """Give the server's notices (wal2json's warnings) to `handler`."""
+
+        def handle(result: PGresult) -> None:
+            handler(result.error_message.decode("utf-8", "replace"))
+
+        self._pgconn.notice_handler = handle
+
+    def timeout_ms(self) -> int:
+        """The server's wal_sender_timeout in milliseconds; 0 is off."""
+        row = self._connection.execute(
+            b"SELECT setting::bigint FROM pg_settings WHERE name = 'wal_sender_timeout'"
+        ).fetchone()
+        return int(str(row[0])) if row else 0
+
+    def start(self, slot: str, position: Lsn, options: Mapping[str, str]) -> None:
+        """START_REPLICATION at our own position.
+
+        Raises:
+            SlotInUse, ServerNotReady, SlotLost, ...: as the server says.
+        """
+        statement = sql.SQL("START_REPLICATION SLOT {} LOGICAL {} ({})").format(
+            sql.Identifier(slot),
+            sql.SQL(str(position)),
+            sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(name), _option(value)) for name, value in options.items()
+            ),
+        )
+        result = self._pgconn.exec_(statement.as_bytes(self._connection))
+        if result.status != ExecStatus.COPY_BOTH:
+            raise self._explain(result, f"starting the slot {slot} at {position}")
+        self._pgconn.nonblocking = 1
+        self._poll.register(self._pgconn.socket, select.POLLIN)
+        self.confirmed = position
+
+    def wait(self, timeout_ms: int) -> bool:
+        """Wait for the socket and take in what has come; False when the time is over.
+
+        Raises:
+            PostgresUnavailable: the connection is gone.
+        """
+        if not self._poll.poll(timeout_ms):
+            return False
+        try:
+            self._pgconn.consume_input()
+        except psycopg.Error as error:
+            raise explain(None, str(error), self._server, "reading the stream") from error
+        return True
+
+    def keepalive(self, message: memoryview) -> Lsn:
+        """Take a keep-alive: its walEnd, up to which all was sent; notes whether a reply is asked."""
+        wal_end, _, reply = _KEEPALIVE.unpack_from(message)
+        if reply:
+            self.reply_requested = True
+        return self.note(Lsn(wal_end))
+
+    def note(self, received: Lsn) -> Lsn:
+        """Remember the highest LSN that the server sent."""
+        if received > self.received:
+            self.received = received
+        return received
+
+    def confirm(self, safe: Lsn, *, ask: bool = False) -> None:
+        """Send a status update: received as written, `safe` as flushed; `ask` for a keep-alive.
+
+        Raises:
+            PostgresUnavailable: the connection is gone.
+        """
+        if safe > self.confirmed:
+            self.confirmed = safe
+        written = max(self.received, self.confirmed)
+        now = self._clock.time_us() - _EPOCH_US
+        try:
+            self._pgconn.put_copy_data(
+                _STATUS.pack(b"r", written, self.confirmed, self.confirmed, now, ask)
+            )
+            self._flush()
+        except psycopg.Error as error:
+            raise explain(None, str(error), self._server, "confirming") from error
+        self.reply_requested = False
+        self._sent_at = self._clock.monotonic()
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since our last status update."""
+        return self._clock.monotonic() - self._sent_at
+
+    def ended(self) -> ProducerError:
+        """Why `get` gave -1."""
+        result = self._pgconn.get_result()
+        if result is None or result.status == ExecStatus.COMMAND_OK:
+            return PostgresUnavailable(
+                f"PostgreSQL {self._server.where}: the server ended the stream",
+                remedy="it is shutting down or restarting: we come back by ourselves",
+            )
+        return self._explain(result, "reading the stream")
+
+    def close(self) -> None:
+        """End the session, politely when the stream still runs."""
+        try:
+            if self._connection.closed:
+                return
+            self._pgconn.put_copy_end()
+            self._flush()
+        except psycopg.Error:
+            pass
+        finally:
+            self._connection.close()
+
+    def _flush(self) -> None:
+        deadline = self._clock.monotonic() + 5
+        while self._pgconn.flush() == 1:
+            if self._clock.monotonic() > deadline:
+                raise psycopg.OperationalError("the server does not take our status updates")
+            select.select([], [self._pgconn.socket], [], 0.1)
+
+    def _explain(self, result: PGresult, doing: str) -> ProducerError:
+        state = result.error_field(_FIELD_SQLSTATE)
+        text = result.error_message.decode("utf-8", "replace")
+        return explain(state.decode() if state else None, text, self._server, doing)
+
+
+def _option(value: str) -> sql.SQL:
+    # A literal of the replication grammar: a quote is doubled, a backslash is an ordinary character.
+    return sql.SQL("'" + value.replace("'", "''") + "'")  # type: ignore[arg-type]

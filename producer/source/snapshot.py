@@ -1,0 +1,151 @@
+"""Reading whole tables under one exported snapshot, several at a time, without a thread.
+
+Room: source (IO: PostgreSQL). PostgreSQL manual, "Snapshot Synchronization Functions", "COPY".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import cast
+
+from psycopg import sql
+from psycopg.pq import ExecStatus
+
+from producer.errors import PostgresUnavailable
+from producer.events import Relation
+from producer.source.catalog import Table
+from producer.source.wire import Connection, Server, connect, explain, explained
+
+
+class TableReader:
+    """One session under the snapshot: copies one table after the other.
+
+    Used from one thread: `begin` blocks shortly, `rows` never does.
+    """
+
+    def __init__(self, connection: Connection, server: Server, snapshot_name: str) -> None:
+        self._connection = connection
+        self._server = server
+        self.fileno = connection.fileno()
+        self.table: Table | None = None
+        with explained(server, "importing the snapshot"):
+            connection.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot_name)))
+
+    def lock(self, table: Table) -> bool:
+        """Hold the table's shape until the end; False when the snapshot cannot show it any more.
+
+        DDL is not MVCC-safe: a table rewritten or truncated after the snapshot was taken reads as
+        empty under it. The file that the snapshot saw must be the file of now.
+        """
+        name = sql.Identifier(table.schema, table.name)
+        with explained(self._server, f"reading table {table.qualified_name}"):
+            self._connection.execute(sql.SQL("SELECT FROM ONLY {} LIMIT 0").format(name))
+            row = self._connection.execute(
+                b"SELECT relfilenode = pg_relation_filenode(oid) FROM pg_class WHERE oid = %s", (table.oid,)
+            ).fetchone()
+        # A table that the snapshot does not know was made after it: the stream holds all its rows.
+        return row is None or bool(row[0])
+
+    def begin(self, table: Table, relation: Relation) -> None:
+        """Start copying: the relation's columns in their order, in COPY's text format."""
+        statement = sql.SQL("COPY (SELECT {} FROM ONLY {}) TO STDOUT").format(
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.columns),
+            sql.Identifier(table.schema, table.name),
+        )
+        pgconn = self._connection.pgconn
+        result = pgconn.exec_(statement.as_bytes(self._connection))
+        if result.status != ExecStatus.COPY_OUT:
+            raise self._failed(table, result.error_field(_SQLSTATE), result.error_message)
+        self.table = table
+
+    def rows(self, most: int) -> list[memoryview]:
+        """Up to `most` rows that have arrived; fewer when no more are here yet.
+
+        After the last row `table` is None.
+        """
+        pgconn = self._connection.pgconn
+        table = cast("Table", self.table)
+        found: list[memoryview] = []
+        get_copy_data = pgconn.get_copy_data
+        while len(found) < most:
+            size, row = get_copy_data(1)
+            if size > 0:
+                found.append(row)
+            elif size == 0:
+                if found:
+                    break
+                try:
+                    pgconn.consume_input()
+                except Exception as error:
+                    raise self._failed(table, None, str(error)) from error
+                size, row = get_copy_data(1)
+                if size == 0:
+                    break
+                if size > 0:
+                    found.append(row)
+                else:
+                    self._finish(table)
+                    break
+            else:
+                self._finish(table)
+                break
+        return found
+
+    def _finish(self, table: Table) -> None:
+        pgconn = self._connection.pgconn
+        result = pgconn.get_result()
+        while result is not None:
+            if result.status != ExecStatus.COMMAND_OK:
+                raise self._failed(table, result.error_field(_SQLSTATE), result.error_message)
+            result = pgconn.get_result()
+        self.table = None
+
+    def _failed(self, table: Table, state: bytes | None, message: bytes | str) -> Exception:
+        text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
+        return explain(
+            state.decode() if state else None, text, self._server, f"copying {table.qualified_name}"
+        )
+
+    def close(self) -> None:
+        """Leave the snapshot."""
+        self._connection.close()
+
+
+_SQLSTATE = ord("C")
+
+
+class Snapshot:
+    """Readers that see one state of the database."""
+
+    def __init__(self, server: Server, readers: int, snapshot_name: str | None = None) -> None:
+        """Open the readers under `snapshot_name`, or under a snapshot of now when None."""
+        self._stack = ExitStack()
+        self.readers: Sequence[TableReader] = ()
+        try:
+            if snapshot_name is None:
+                snapshot_name = self._export(server)
+            opened = []
+            for _ in range(readers):
+                connection = connect(server)
+                self._stack.callback(connection.close)
+                opened.append(TableReader(connection, server, snapshot_name))
+            self.readers = opened
+        except BaseException:
+            self.close()
+            raise
+
+    def _export(self, server: Server) -> str:
+        keeper = connect(server)
+        self._stack.callback(keeper.close)
+        with explained(server, "exporting a snapshot"):
+            keeper.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            row = keeper.execute(b"SELECT pg_export_snapshot()").fetchone()
+        if row is None:
+            raise PostgresUnavailable("PostgreSQL exported no snapshot", remedy="run again")
+        return str(row[0])
+
+    def close(self) -> None:
+        """End all the readers' sessions."""
+        self._stack.close()

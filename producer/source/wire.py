@@ -1,0 +1,230 @@
+"""Connections to PostgreSQL, their pinned session settings, and what their errors mean.
+
+Room: source (IO: PostgreSQL). PostgreSQL manual, "Database Connection Control Functions",
+"Appendix A. PostgreSQL Error Codes".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from producer.errors import (
+    AccessDenied,
+    OperatorError,
+    PostgresUnavailable,
+    ProducerError,
+    ServerNotReady,
+    SlotInUse,
+    SlotLost,
+)
+
+# The output functions print by these settings, and both paths must print alike. They beat what
+# the server, the database or the role sets, and need no right.
+SESSION = {
+    "timezone": "UTC",
+    "datestyle": "ISO,MDY",
+    "intervalstyle": "iso_8601",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "lc_monetary": "C",
+    "search_path": "",
+    "row_security": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+ALLOW_WAL2JSON = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json;"
+_IDLE_SESSION_TIMEOUT_SINCE = 140000
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Where the source is and who we are there."""
+
+    host: str
+    port: int
+    user: str
+    dbname: str
+    application_name: str
+    password: str | None = field(default=None, repr=False)
+    ssl: tuple[tuple[str, str], ...] = ()
+    initial_statements: Sequence[str] = ()
+
+    def conninfo(self, **more: str) -> str:
+        """The libpq connection string; it holds the password."""
+        values: dict[str, str | int] = {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "dbname": self.dbname,
+            "application_name": self.application_name,
+            "client_encoding": "UTF8",
+            "connect_timeout": 10,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 60000,
+            "options": " ".join(f"-c {name}={value}" for name, value in SESSION.items()),
+            **dict(self.ssl),
+            **more,
+        }
+        if self.password is not None:
+            values["password"] = self.password
+        return make_conninfo("", **values)
+
+    @property
+    def where(self) -> str:
+        """`user@host:port/dbname`, for messages."""
+        return f"{self.user}@{self.host}:{self.port}/{self.dbname}"
+
+
+def connect(server: Server) -> Connection:
+    """Open an ordinary session in autocommit mode.
+
+    Raises:
+        ProducerError: as `explain` maps the server's words.
+    """
+    with explained(server):
+        connection = psycopg.connect(server.conninfo(), autocommit=True)
+        try:
+            _pin(connection)
+            for statement in server.initial_statements:
+                connection.execute(statement.encode())
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def connect_replication(server: Server) -> Connection:
+    """Open a walsender session on the database (`replication=database`)."""
+    with explained(server):
+        connection = psycopg.connect(server.conninfo(replication="database"), autocommit=True)
+        try:
+            _pin(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _pin(connection: Connection) -> None:
+    if connection.info.server_version >= _IDLE_SESSION_TIMEOUT_SINCE:
+        connection.pgconn.exec_(b"SET idle_session_timeout = 0")
+
+
+@contextmanager
+def explained(server: Server, doing: str = "") -> Iterator[None]:
+    """Turn psycopg's errors into ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise explain(error.sqlstate, str(error), server, doing) from error
+
+
+def explain(sqlstate: str | None, text: str, server: Server, doing: str = "") -> ProducerError:
+    """What an error of the server or of libpq means, and what to do.
+
+    libpq gives no SQLSTATE for a refused connection: there the words decide.
+    """
+    words = " ".join(text.split())
+    what = f"PostgreSQL {server.where}: {doing + ': ' if doing else ''}{words}"
+    for known, fragments, kind, remedy in _RULES:
+        if (sqlstate is not None and sqlstate in known) or any(part in words for part in fragments):
+            return kind(what, remedy=remedy.format(user=server.user, dbname=server.dbname))
+    if sqlstate is None or sqlstate[:2] in ("08", "53", "57", "58"):
+        return PostgresUnavailable(
+            what, remedy="is the server up, and database.hostname and database.port right?"
+        )
+    return OperatorError(what, remedy="see the server's log for the details of this error")
+
+
+_Rule = tuple[frozenset[str], tuple[str, ...], type[ProducerError], str]
+
+
+def _rule(codes: str, fragments: tuple[str, ...], kind: type[ProducerError], remedy: str) -> _Rule:
+    return frozenset(codes.split()), fragments, kind, remedy
+
+
+_RULES: tuple[_Rule, ...] = (
+    _rule(
+        "28P01",
+        ("password authentication failed", "no password supplied"),
+        AccessDenied,
+        "set database.password (or PRODUCER_DATABASE_PASSWORD) to the password of {user}",
+    ),
+    _rule(
+        "28000",
+        ("no pg_hba.conf entry", "pg_hba.conf rejects"),
+        AccessDenied,
+        "add a line to the server's pg_hba.conf and reload: host {dbname} {user} <our address>/32 scram-sha-256",
+    ),
+    _rule(
+        "3D000",
+        ('FATAL: database "', 'FATAL: role "'),
+        OperatorError,
+        "set database.dbname to a database of this server, database.user to one of its roles",
+    ),
+    _rule(
+        "",
+        ("must be superuser or replication role", "permission denied to start WAL sender"),
+        AccessDenied,
+        'ALTER ROLE "{user}" REPLICATION;  (Amazon RDS: GRANT rds_replication TO "{user}";)',
+    ),
+    _rule(
+        "",
+        ("may not be used as an output plugin",),
+        ServerNotReady,
+        "the server does not allow wal2json; as a superuser: "
+        + ALLOW_WAL2JSON
+        + " SELECT pg_reload_conf();  (the setting output_plugin_libraries came with the minor "
+        "releases of August 2026)",
+    ),
+    _rule(
+        "",
+        ('could not access file "wal2json"',),
+        ServerNotReady,
+        "install the plugin on the server: apt-get install postgresql-<major>-wal2json",
+    ),
+    _rule(
+        "",
+        ("logical decoding requires wal_level", "logical decoding requires \"wal_level\""),
+        ServerNotReady,
+        "ALTER SYSTEM SET wal_level = logical;  then restart the server",
+    ),
+    _rule("", ("cannot execute CREATE_REPLICATION_SLOT during recovery",), ServerNotReady, "connect to the primary"),
+    _rule("55006", (), SlotInUse, "stop the other reader of the slot, or wait: we take over when it ends"),
+    _rule(
+        "",
+        ("cannot read from logical replication slot", "can no longer access replication slot"),
+        SlotLost,
+        "the slot has lost WAL: pg-producer slot drop, delete the topics or accept repeats, and run again "
+        "for a new snapshot",
+    ),
+    _rule("42704", ("replication slot \"",), SlotLost, "the slot is gone: run again after `pg-producer slot drop`"),
+    _rule(
+        "53400",
+        ("all replication slots are in use",),
+        ServerNotReady,
+        "raise max_replication_slots and restart the server, or drop a slot that nobody reads",
+    ),
+    _rule(
+        "",
+        ("exceeds max_wal_senders",),
+        PostgresUnavailable,
+        "raise max_wal_senders and restart the server, or stop another replication client",
+    ),
+    _rule(
+        "42501",
+        ("permission denied",),
+        AccessDenied,
+        'grant what is missing, e.g. GRANT USAGE ON SCHEMA … TO "{user}"; GRANT SELECT ON … TO "{user}";',
+    ),
+)

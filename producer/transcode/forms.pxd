@@ -1,0 +1,26 @@
+from producer.transcode.numbers cimport write_decimal, write_float, write_long, write_variable_decimal
+from producer.transcode.temporal cimport write_date, write_interval, write_time, write_timestamp, write_zoned_timestamp
+from producer.transcode.writer cimport Writer
+
+cdef class Route:
+    cdef readonly object plan
+    cdef readonly str topic
+    cdef int count
+    cdef bytes names
+    cdef bytes key_frame
+    cdef bytes value_frame
+    cdef bytes source_names
+    cdef bint full_identity
+    cdef list heads
+    cdef list functions
+    cdef bytes forms
+    cdef bytes elements
+    cdef bytes nullable
+    cdef bytes in_identity
+    cdef bytes key_column
+    cdef int[::1] scales
+    cdef int[::1] key
+    cdef Py_ssize_t[::1] starts
+    cdef Py_ssize_t[::1] ends
+
+cdef int write_value(Writer out, Route route, int column, bytes source, Py_ssize_t start, Py_ssize_t end) except -1

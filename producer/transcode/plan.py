@@ -1,0 +1,97 @@
+"""Plans: how a table's raw rows become Avro bytes, as data.
+
+Room: transcode (pure). A plan holds no value of any row. It is made by `schema.plan` from a
+relation and the registry's ids, and walked by `transcode.walker`.
+Avro specification 1.12, "Binary Encoding"; Confluent wire format: byte 0, schema id in 4 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Form(IntEnum):
+    """How a value's text, as PostgreSQL's output function prints it, is written in Avro."""
+
+    LONG = 1
+    """Decimal digits -> int or long."""
+    BOOLEAN = 2
+    """t, f, true, false -> boolean."""
+    FLOAT = 3
+    DOUBLE = 4
+    """Shortest round-trip text, NaN, Infinity, -Infinity -> float, double."""
+    DECIMAL = 5
+    """Digits with exactly, or fewer than, `scale` decimals -> bytes, minimal two's complement."""
+    VARIABLE_DECIMAL = 6
+    """Any finite numeric -> record {scale int, value bytes}; display scale kept."""
+    STRING = 7
+    """UTF-8 text, unchanged -> string."""
+    BYTES = 8
+    r"""Hexadecimal digits, with or without a leading \x -> bytes."""
+    DATE = 9
+    """ISO date, BC, infinity -> int, days since 1970-01-01."""
+    TIME_MILLIS = 10
+    TIME_MICROS = 11
+    """hh:mm:ss[.ffffff] -> int milliseconds, long microseconds since midnight."""
+    TIMESTAMP_MILLIS = 12
+    TIMESTAMP_MICROS = 13
+    """ISO timestamp without zone, BC, infinity -> long since the epoch."""
+    ZONED_TIMESTAMP = 14
+    """ISO timestamp printed in UTC (+00) -> string 2016-11-04T11:51:30.123456Z."""
+    INTERVAL = 15
+    """iso_8601 interval -> string with every field: P1Y2M3DT4H5M6.78S."""
+    ARRAY = 16
+    """One-dimensional array text -> array of ["null", element]."""
+    FUNCTION = 17
+    """Any text -> what the column's Python function makes of it: the Avro body of T."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnPlan:
+    """How one column is walked."""
+
+    name: str
+    form: Form
+    head: bytes
+    """What stands before the value in a wal2json row: `{"name":"id","typeoid":23,"value":`."""
+    scale: int = 0
+    """Decimals, for DECIMAL (also as `element`)."""
+    element: Form | None = None
+    """The elements' form, for ARRAY; never ARRAY."""
+    nullable: bool = True
+    """True: written as ["null", T]; False: as T, and a NULL is a FormError (key columns)."""
+    in_identity: bool = False
+    """The old row in the log holds this column."""
+    function: Callable[[bytes], bytes] | None = None
+    """For FUNCTION (also of elements): text, UTF-8 -> Avro body of T."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePlan:
+    """How the rows of one table, in one shape, are walked."""
+
+    topic: str
+    columns: tuple[ColumnPlan, ...]
+    key: tuple[int, ...]
+    """Indexes of the key columns, in key order; empty: null key."""
+    key_frame: bytes
+    """0x00 and the key schema's id; empty without a key."""
+    value_frame: bytes
+    """0x00 and the value schema's id."""
+    names: bytes
+    """source.schema and source.table as Avro strings, one behind the other."""
+    json_names: bytes
+    """What names the table in a wal2json record: `"schema":"public","table":"orders"`."""
+    full_identity: bool = False
+    """REPLICA IDENTITY FULL: an update's before-image is complete and is sent."""
+
+
+class FormError(ValueError):
+    """A value that its form cannot carry. It names no value: `reason` and `remedy` may be logged."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy

@@ -1,0 +1,252 @@
+"""Dates, times, timestamps and intervals: PostgreSQL's ISO text -> Avro.
+
+Room: transcode (pure). PostgreSQL manual, "Date/Time Types"; the session is pinned to
+DateStyle ISO, TimeZone UTC and IntervalStyle iso_8601. Types are in temporal.pxd.
+"""
+
+from __future__ import annotations
+
+import cython
+
+from producer.transcode.plan import FormError
+
+if not cython.compiled:
+    from producer.transcode.writer import Writer
+
+_DAY_MICROS: cython.longlong = 86_400_000_000
+_LONG_MAX: cython.longlong = 9223372036854775807
+_DAY_MILLIS: cython.longlong = 86_400_000
+# 294247-01-10 04:00:54.775807: the last microsecond that a long can count is the infinity's.
+_LAST_DAY: cython.longlong = 106_751_991
+_LAST_MICROS: cython.longlong = 14_454_775_807
+_REPORT = "this is a fault of the producer: report it with the column's type"
+
+
+def _malformed() -> FormError:
+    return FormError("the value is not the date or time that its type promises", _REPORT)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _number(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+    """Up to 9 digits."""
+    number: cython.longlong = 0
+    digit: cython.int
+    i: cython.Py_ssize_t = start
+    if end - start < 1 or end - start > 9:
+        raise _malformed()
+    while i < end:
+        digit = source[i] - 48
+        if digit < 0 or digit > 9:
+            raise _malformed()
+        number = number * 10 + digit
+        i += 1
+    return number
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _infinite(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+    """1 for infinity, 2 for -infinity, 0 for anything else."""
+    if source[start] == 105 and source[start:end] == b"infinity":
+        return 1
+    if source[start] == 45 and source[start:end] == b"-infinity":
+        return 2
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _is_bc(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+    return end - start > 3 and source[end - 1] == 67 and source[end - 2] == 66 and source[end - 3] == 32
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _year_end(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Where the year's digits end."""
+    i: cython.Py_ssize_t = start
+    while i < end and source[i] != 45:
+        i += 1
+    if i - start < 4 or i + 6 > end or source[i + 3] != 45:
+        raise _malformed()
+    return i
+
+
+@cython.cfunc
+@cython.exceptval(-9223372036854775807, check=True)
+def _days(source: bytes, start: cython.Py_ssize_t, dash: cython.Py_ssize_t, bc: cython.bint) -> cython.longlong:
+    """Days since 1970-01-01 in the proleptic Gregorian calendar; `dash` is behind the year."""
+    year: cython.longlong = _number(source, start, dash)
+    month: cython.longlong = _number(source, dash + 1, dash + 3)
+    day: cython.longlong = _number(source, dash + 4, dash + 6)
+    era: cython.longlong
+    of_era: cython.longlong
+    of_year: cython.longlong
+    if month < 1 or month > 12 or day < 1 or day > 31:
+        raise _malformed()
+    if bc:
+        year = 1 - year
+    if month <= 2:
+        year -= 1
+        month += 12
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * (month - 3) + 2) // 5 + day - 1
+    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _micros(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+    """hh:mm:ss[.ffffff] as microseconds."""
+    micros: cython.longlong
+    digits: cython.Py_ssize_t
+    if end - start < 8 or source[start + 2] != 58 or source[start + 5] != 58:
+        raise _malformed()
+    micros = (
+        _number(source, start, start + 2) * 3600
+        + _number(source, start + 3, start + 5) * 60
+        + _number(source, start + 6, start + 8)
+    ) * 1_000_000
+    if end - start > 8:
+        digits = end - start - 9
+        if source[start + 8] != 46 or digits < 1 or digits > 6:
+            raise _malformed()
+        fraction: cython.longlong = _number(source, start + 9, end)
+        while digits < 6:
+            fraction *= 10
+            digits += 1
+        micros += fraction
+    return micros
+
+
+def write_date(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+    """A date -> int, days since 1970-01-01; the infinities are int's ends."""
+    infinite: cython.int = _infinite(source, start, end)
+    if infinite:
+        return out.long(2147483647 if infinite == 1 else -2147483648)
+    bc: cython.bint = _is_bc(source, start, end)
+    last: cython.Py_ssize_t = end - 3 if bc else end
+    dash: cython.Py_ssize_t = _year_end(source, start, last)
+    if dash + 6 != last:
+        raise _malformed()
+    return out.long(_days(source, start, dash, bc))
+
+
+def write_time(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, millis: cython.bint) -> cython.int:
+    """A time -> int milliseconds or long microseconds since midnight."""
+    micros: cython.longlong = _micros(source, start, end)
+    if not millis:
+        return out.long(micros)
+    if micros % 1000:
+        raise _finer()
+    return out.long(micros // 1000)
+
+
+def write_timestamp(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, millis: cython.bint) -> cython.int:
+    """A timestamp -> long since the epoch; the infinities are long's ends."""
+    infinite: cython.int = _infinite(source, start, end)
+    if infinite:
+        # ~x is -x - 1: a literal of the lowest long is no literal of C.
+        return out.long(_LONG_MAX if infinite == 1 else ~_LONG_MAX)
+    bc: cython.bint = _is_bc(source, start, end)
+    last: cython.Py_ssize_t = end - 3 if bc else end
+    dash: cython.Py_ssize_t = _year_end(source, start, last)
+    if source[dash + 6] != 32:
+        raise _malformed()
+    days: cython.longlong = _days(source, start, dash, bc)
+    micros: cython.longlong = _micros(source, dash + 7, last)
+    if millis:
+        if micros % 1000:
+            raise _finer()
+        return out.long(days * _DAY_MILLIS + micros // 1000)
+    if days > _LAST_DAY or (days == _LAST_DAY and micros >= _LAST_MICROS):
+        raise FormError(
+            "the timestamp lies beyond what microseconds in a long can say (294247-01-10)",
+            "set time.precision.mode=connect (milliseconds), or mend the row",
+        )
+    return out.long(days * _DAY_MICROS + micros)
+
+
+def _finer() -> FormError:
+    return FormError(
+        "the value is finer than the milliseconds of its type", "the table's type was changed: see the log"
+    )
+
+
+def write_zoned_timestamp(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+    """A timestamptz printed in UTC -> string, six fraction digits, astronomical years."""
+    if _infinite(source, start, end):
+        return out.string(source, start, end)
+    bc: cython.bint = _is_bc(source, start, end)
+    last: cython.Py_ssize_t = end - 3 if bc else end
+    dash: cython.Py_ssize_t = _year_end(source, start, last)
+    digits: cython.Py_ssize_t
+    if last - dash < 18 or source[last - 3] != 43 or source[last - 2] != 48 or source[last - 1] != 48:
+        raise FormError("the timestamp is not printed in UTC", _REPORT)
+    if source[dash + 6] != 32:
+        raise _malformed()
+    last -= 3
+    _days(source, start, dash, bc)
+    _micros(source, dash + 7, last)
+    if bc or dash - start > 4:
+        year = _year(source[start:dash], bc)
+        out.long(len(year) + 23)
+        out.raw(year)
+    else:
+        out.long(27)
+        out.copy(source, start, dash)
+    out.copy(source, dash, dash + 6)
+    out.put(84)
+    out.copy(source, dash + 7, dash + 15)
+    out.put(46)
+    digits = 0
+    if last > dash + 15:
+        digits = last - dash - 16
+        out.copy(source, dash + 16, last)
+    while digits < 6:
+        out.put(48)
+        digits += 1
+    return out.put(90)
+
+
+def _year(text: bytes, bc: bool) -> bytes:
+    if not bc:
+        return b"+" + text
+    year = 1 - int(text)
+    return b"0000" if year == 0 else b"-%04d" % -year
+
+
+def write_interval(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+    """An interval in iso_8601 -> string with every field written."""
+    if source[start:end] in (b"infinity", b"-infinity"):
+        return out.string(source, start, end)
+    fields: dict[int, bytes] = {}
+    i: cython.Py_ssize_t = start + 1
+    begin: cython.Py_ssize_t = i
+    in_time: cython.bint = False
+    if end - start < 3 or source[start] != 80:
+        raise _malformed()
+    while i < end:
+        unit: cython.int = source[i]
+        if unit == 84:
+            in_time = True
+            begin = i + 1
+        elif unit > 57:
+            # Months and minutes share a letter: minutes come behind the T.
+            fields[unit + 256 if in_time else unit] = source[begin:i]
+            begin = i + 1
+        i += 1
+    if begin != end:
+        raise _malformed()
+    zero = b"0"
+    text = b"P%bY%bM%bDT%bH%bM%bS" % (
+        fields.get(89, zero),
+        fields.get(77, zero),
+        fields.get(68, zero),
+        fields.get(72 + 256, zero),
+        fields.get(77 + 256, zero),
+        fields.get(83 + 256, zero),
+    )
+    return out.string(text, 0, len(text))

@@ -1,0 +1,32 @@
+from producer.transcode.forms cimport Route, write_value
+from producer.transcode.spans cimport copy_unescape, has_backslash, json_string_end, json_unescape, matches
+from producer.transcode.writer cimport Writer
+
+cdef class Walker:
+    cdef readonly bytes key
+    cdef readonly bytes value
+    cdef readonly bytes old_key
+    cdef readonly bytes old_value
+    cdef readonly str topic
+    cdef readonly int column
+    cdef readonly long long lsn
+    cdef readonly int suspects
+    cdef dict _routes
+    cdef Route _route
+    cdef Writer _new
+    cdef Writer _old
+    cdef Writer _out
+    cdef Writer _scratch
+    cdef bytes _record_head
+    cdef bytes _source_head
+    cdef bytes _sequence_head
+    cdef bytes _source_times
+    cdef bytes _source_transaction
+    cdef bytes _source_commit
+    cdef bytes _times
+    cdef int _row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
+    cdef Route _find(self, bytes message, Py_ssize_t at)
+    cdef Py_ssize_t _image(self, bytes message, Py_ssize_t at, Route route, Writer image, bint identity) except? -1
+    cdef Py_ssize_t _json_value(self, bytes message, Py_ssize_t at, Route route, int column, Writer image) except -1
+    cdef bytes _key_of(self, Route route, Writer image)
+    cdef bytes _envelope(self, Route route, bint before, bint after, int op, long long ordinal)

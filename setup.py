@@ -1,0 +1,19 @@
+"""Builds the transcoder with Cython where there is a compiler; without one it runs as plain Python."""
+
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import setup
+
+extensions = cythonize(
+    [f"producer/transcode/{path.name}" for path in sorted(Path("producer/transcode").glob("*.py"))
+     if path.with_suffix(".pxd").exists()],
+    language_level=3,
+    compiler_directives={"boundscheck": True, "wraparound": False, "initializedcheck": False},
+    quiet=True,
+)  # fmt: skip
+for extension in extensions:
+    # cythonize() drops it; an install without a compiler must succeed.
+    extension.optional = True
+
+setup(ext_modules=extensions)
