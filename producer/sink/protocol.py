@@ -35,9 +35,6 @@ class RawRecord:
 class Sink(Protocol):
     """Takes records, reports acks, knows topics. Used from one thread."""
 
-    last_error: object | None
-    """What the client said last about its connections; None: nothing."""
-
     def produce(
         self,
         topic: str,
@@ -88,13 +85,14 @@ class Sink(Protocol):
         """Flush for at most so long, give up the rest, end; how many records were given up."""
         ...
 
-    def __len__(self) -> int:
+    @property
+    def outstanding(self) -> int:
         """Records handed over whose report was not served yet."""
         ...
 
     @property
-    def outstanding(self) -> int:
-        """Records handed over whose report was not served yet."""
+    def last_error(self) -> object | None:
+        """What the client said last about its connections; None: nothing."""
         ...
 
     def fatal(self) -> ProducerError | None:

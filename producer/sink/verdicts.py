@@ -1,6 +1,7 @@
 """What follows from an error of the Kafka client: one table, for synchronous and delivery errors.
 
-Room: sink (IO: Kafka). Kafka protocol guide, "Error Codes"; librdkafka, "rdkafka.h" (local codes).
+Room: sink (IO: Kafka). Kafka protocol guide, "Error Codes"; librdkafka, "rdkafka.h" (names that begin
+with an underscore).
 What is neither known to pass nor known to be about the data asks for an operator.
 """
 
@@ -11,82 +12,104 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from producer.acks import Failure
 from producer.errors import AccessDenied, ConversionError, KafkaUnavailable, OperatorError, ProducerError
 
-_TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+_TOO_LARGE = {"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"}
 _RIGHTS = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    "TOPIC_AUTHORIZATION_FAILED",
+    "CLUSTER_AUTHORIZATION_FAILED",
+    "GROUP_AUTHORIZATION_FAILED",
+    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
 }
-LOGIN = frozenset(
-    {
-        KafkaError._AUTHENTICATION,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.UNSUPPORTED_SASL_MECHANISM,
-        KafkaError.ILLEGAL_SASL_STATE,
-        KafkaError.SECURITY_DISABLED,
-    }
-)
-"""A login that is refused: waiting does not mend it."""
+_LOGIN = {
+    "_AUTHENTICATION",
+    "SASL_AUTHENTICATION_FAILED",
+    "UNSUPPORTED_SASL_MECHANISM",
+    "ILLEGAL_SASL_STATE",
+    "SECURITY_DISABLED",
+}
 _UNKNOWN_TOPIC = {
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.UNKNOWN_TOPIC_ID,
+    "_UNKNOWN_TOPIC",
+    "_UNKNOWN_PARTITION",
+    "UNKNOWN_TOPIC_OR_PART",
+    "UNKNOWN_TOPIC_ID",
 }
 _PASSES = {
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._RESOLVE,
-    KafkaError._TIMED_OUT,
-    KafkaError._TIMED_OUT_QUEUE,
-    KafkaError._MSG_TIMED_OUT,
-    KafkaError._WAIT_COORD,
-    KafkaError._IN_PROGRESS,
-    KafkaError._RETRY,
-    KafkaError._QUEUE_FULL,
-    KafkaError._PURGE_QUEUE,
-    KafkaError._PURGE_INFLIGHT,
-    KafkaError._DESTROY,
-    KafkaError._DESTROY_BROKER,
-    KafkaError.UNKNOWN,
-    KafkaError.INVALID_MSG,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError.BROKER_NOT_AVAILABLE,
-    KafkaError.REPLICA_NOT_AVAILABLE,
-    KafkaError.NETWORK_EXCEPTION,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.NOT_CONTROLLER,
-    KafkaError.NOT_ENOUGH_REPLICAS,
-    KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-    KafkaError.KAFKA_STORAGE_ERROR,
-    KafkaError.THROTTLING_QUOTA_EXCEEDED,
-    KafkaError.FENCED_LEADER_EPOCH,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.OFFSET_NOT_AVAILABLE,
+    "_TRANSPORT",
+    "_ALL_BROKERS_DOWN",
+    "_RESOLVE",
+    "_TIMED_OUT",
+    "_TIMED_OUT_QUEUE",
+    "_MSG_TIMED_OUT",
+    "_WAIT_COORD",
+    "_IN_PROGRESS",
+    "_RETRY",
+    "_QUEUE_FULL",
+    "_PURGE_QUEUE",
+    "_PURGE_INFLIGHT",
+    "_DESTROY",
+    "_DESTROY_BROKER",
+    "UNKNOWN",
+    "INVALID_MSG",
+    "LEADER_NOT_AVAILABLE",
+    "NOT_LEADER_FOR_PARTITION",
+    "REQUEST_TIMED_OUT",
+    "BROKER_NOT_AVAILABLE",
+    "REPLICA_NOT_AVAILABLE",
+    "NETWORK_EXCEPTION",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+    "COORDINATOR_NOT_AVAILABLE",
+    "NOT_COORDINATOR",
+    "NOT_CONTROLLER",
+    "NOT_ENOUGH_REPLICAS",
+    "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+    "KAFKA_STORAGE_ERROR",
+    "THROTTLING_QUOTA_EXCEEDED",
+    "FENCED_LEADER_EPOCH",
+    "UNKNOWN_LEADER_EPOCH",
+    "OFFSET_NOT_AVAILABLE",
     # The idempotent producer lost its footing: a new one starts from the last confirmed position.
-    KafkaError._FATAL,
-    KafkaError._GAPLESS_GUARANTEE,
-    KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
-    KafkaError.DUPLICATE_SEQUENCE_NUMBER,
-    KafkaError.UNKNOWN_PRODUCER_ID,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    "_FATAL",
+    "_GAPLESS_GUARANTEE",
+    "OUT_OF_ORDER_SEQUENCE_NUMBER",
+    "DUPLICATE_SEQUENCE_NUMBER",
+    "UNKNOWN_PRODUCER_ID",
+    "INVALID_PRODUCER_EPOCH",
+    "INVALID_PRODUCER_ID_MAPPING",
 }
 _REMEDIES = {
-    KafkaError.INVALID_RECORD: "a compacted topic refuses records without a key: give the table a primary key "
+    "INVALID_RECORD": "a compacted topic refuses records without a key: give the table a primary key "
     "or message.key.columns, or set the topic's cleanup.policy to delete",
-    KafkaError.POLICY_VIOLATION: "the cluster's policy refuses it: change topic.creation.default.* or create the "
+    "POLICY_VIOLATION": "the cluster's policy refuses it: change topic.creation.default.* or create the "
     "topic yourself",
-    KafkaError.INVALID_REPLICATION_FACTOR: "set topic.creation.default.replication.factor (and "
+    "INVALID_REPLICATION_FACTOR": "set topic.creation.default.replication.factor (and "
     "offset.storage.replication.factor) to at most the number of brokers",
-    KafkaError.INVALID_CONFIG: "correct topic.creation.default.*: Kafka does not know a setting or its value",
-    KafkaError.TOPIC_EXCEPTION: "the topic's name is not legal: change topic.prefix",
+    "INVALID_CONFIG": "correct topic.creation.default.*: Kafka does not know a setting or its value",
+    "TOPIC_EXCEPTION": "the topic's name is not legal: change topic.prefix",
 }
+
+
+class Complaints:
+    """What a client says of its connections, unasked: its `error_cb`. It must not raise.
+
+    The client goes on by itself after most of it (brokers down, a name that does not resolve).
+    """
+
+    def __init__(self) -> None:
+        self.last: object | None = None
+        """The last complaint of all."""
+        self.fatal: ProducerError | None = None
+        """The first one that waiting does not mend: a refused login, a client that gave up."""
+
+    def __call__(self, error: KafkaError) -> None:
+        """Take a complaint; called from within the client's poll."""
+        self.last = error
+        refused = error.name() in _LOGIN or (error.name() == "_SSL" and "certificate" in error.str())
+        if self.fatal is None and (refused or error.fatal()):
+            self.fatal = map_kafka_error(error, "connecting to Kafka")
+
+    def gave_up(self, error: KafkaException) -> None:
+        """Take what the client's poll or flush raised: a fatal error comes out there only."""
+        self.last = error.args[0] if error.args else error
+        self.fatal = self.fatal or map_kafka_error(error, "the Kafka client gave up")
 
 
 def map_kafka_error(error: object, what: str) -> ProducerError:
@@ -109,35 +132,35 @@ def map_kafka_error(error: object, what: str) -> ProducerError:
         return OperatorError(
             f"{what}: the Kafka client refuses: {error}", remedy="look at producer.override.* and the topic"
         )
-    return _of_code(error, f"{what}: {error.str()} ({error.name()})")
+    return _of_name(error, f"{what}: {error.str()} ({error.name()})")
 
 
-def _of_code(error: KafkaError, message: str) -> ProducerError:
-    code = error.code()
-    if code in _TOO_LARGE:
+def _of_name(error: KafkaError, message: str) -> ProducerError:
+    name = error.name()
+    if name in _TOO_LARGE:
         return ConversionError(
             message,
-            remedy="raise max.message.bytes of the topic and producer.override.message.max.bytes above the size",
+            remedy="raise the topic's max.message.bytes and producer.override.message.max.bytes above the size",
         )
-    if code in _RIGHTS:
+    if name in _RIGHTS:
         return AccessDenied(
             message, remedy="give the Kafka user the rights: DESCRIBE, WRITE, READ and CREATE on the topics"
         )
-    if code in LOGIN or code == KafkaError._SSL:
+    if name in _LOGIN or name == "_SSL":
         return AccessDenied(
             message,
-            remedy="check producer.override.security.protocol, .sasl.* and .ssl.*: mechanism, user, password, "
-            "certificates",
+            remedy="check producer.override.security.protocol, .sasl.* and .ssl.*: mechanism, user, "
+            "password, certificates",
         )
-    if code in _UNKNOWN_TOPIC:
+    if name in _UNKNOWN_TOPIC:
         return OperatorError(
             message, remedy="create the topic (kafka-topics --create …), or set topic.creation.enable=true"
         )
-    if error.fatal() or error.retriable() or code in _PASSES:
+    if error.fatal() or error.retriable() or name in _PASSES:
         return KafkaUnavailable(
             message, remedy="are the brokers up, is bootstrap.servers right, are enough replicas in sync?"
         )
-    return OperatorError(message, remedy=_REMEDIES.get(code, "look the error up in Kafka's protocol guide"))
+    return OperatorError(message, remedy=_REMEDIES.get(name, "look the error up in Kafka's protocol guide"))
 
 
 def _described(report: object) -> str:

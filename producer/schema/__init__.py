@@ -1,0 +1,1 @@
+"""Stage three: a relation becomes a topic, Avro schemas with their ids, and a plan."""

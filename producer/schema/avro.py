@@ -1,0 +1,117 @@
+"""A relation's Avro schemas: Key, Value and Envelope, as Debezium's AvroConverter writes them.
+
+Room: schema (pure). Avro specification, "Schema Declaration".
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from producer.events import Column, Relation
+from producer.schema.fixed import SOURCE, TRANSACTION_BLOCK
+from producer.schema.topics import avro_name, namespace, topic_name
+from producer.schema.types import AvroType, Schema, avro_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSchema:
+    """A relation with its topic and the texts of its schemas."""
+
+    relation: Relation
+    topic: str
+    key_schema: str | None
+    """None: the topic has null keys."""
+    value_schema: str
+
+
+def table_schema(relation: Relation, *, prefix: str) -> TableSchema:
+    """The schemas of a relation's records."""
+    space = namespace(prefix, relation.schema, relation.name)
+    key = None
+    if relation.key:
+        by_name = {column.name: column for column in relation.columns}
+        fields = [_field(by_name[name], key=True) for name in relation.key]
+        key = _text(_record("Key", space, fields))
+    return TableSchema(
+        relation=relation,
+        topic=topic_name(prefix, relation.schema, relation.name),
+        key_schema=key,
+        value_schema=_text(_envelope(relation, space)),
+    )
+
+
+def column_type(column: Column) -> AvroType:
+    """The Avro type of a column."""
+    return avro_type(column.type, column.typmod, column.dimensions)
+
+
+def _envelope(relation: Relation, space: str) -> dict[str, Any]:
+    value = _record(
+        "Value", space, [_field(column, key=column.name in relation.key) for column in relation.columns]
+    )
+    return {
+        **_record(
+            "Envelope",
+            space,
+            [
+                {"name": "before", "type": ["null", value], "default": None},
+                {"name": "after", "type": ["null", "Value"], "default": None},
+                {"name": "source", "type": SOURCE},
+                {"name": "transaction", "type": ["null", TRANSACTION_BLOCK], "default": None},
+                {"name": "op", "type": "string"},
+                *({"name": name, "type": ["null", "long"], "default": None} for name in _TIMES),
+            ],
+        ),
+        "connect.version": 2,
+        "connect.name": f"{space}.Envelope",
+    }
+
+
+_TIMES = ("ts_ms", "ts_us", "ts_ns")
+
+
+def _record(name: str, space: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
+    record: dict[str, Any] = {"type": "record", "name": name}
+    if name != "Value":
+        record["namespace"] = space
+    return {**record, "fields": fields, "connect.name": f"{space}.{name}"}
+
+
+def _field(column: Column, *, key: bool) -> dict[str, Any]:
+    legal = avro_name(column.name)
+    schema = column_type(column).schema
+    field: dict[str, Any] = {"name": legal, "type": schema if key else ["null", schema]}
+    if not key:
+        field["default"] = None
+    if legal != column.name:
+        field["postgres.name"] = column.name
+    if column.not_null and not key:
+        field["postgres.not_null"] = True
+    return field
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return json.dumps(_define_once(copy.deepcopy(schema), set()), separators=(",", ":"), ensure_ascii=False)
+
+
+def _define_once(schema: Any, defined: set[str]) -> Any:
+    """Define a named type where it comes first; everywhere else its full name stands."""
+    if isinstance(schema, list):
+        return [_define_once(item, defined) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "record" and "namespace" in schema:
+        full = f"{schema['namespace']}.{schema['name']}"
+        if full in defined:
+            return full
+        defined.add(full)
+    return {
+        name: _define_once(item, defined) if name in ("type", "items", "fields") else item
+        for name, item in schema.items()
+    }
+
+
+__all__ = ["Schema", "TableSchema", "column_type", "table_schema"]

@@ -1,0 +1,60 @@
+"""A relation and the registry's ids become the plan that the walker follows.
+
+Room: schema (pure). Names stand in a plan as wal2json prints them.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from producer.events import Column, Relation
+from producer.schema.avro import column_type
+from producer.transcode.plan import ColumnPlan, TablePlan
+from producer.transcode.source_block import string
+
+_FRAME = struct.Struct(">bI")
+_SHORT = {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
+
+
+def table_plan(relation: Relation, *, topic: str, key_id: int | None, value_id: int) -> TablePlan:
+    """The plan of a relation whose schemas have these ids."""
+    names = [column.name for column in relation.columns]
+    return TablePlan(
+        topic=topic,
+        columns=tuple(_column(column, relation) for column in relation.columns),
+        key=tuple(names.index(name) for name in relation.key),
+        key_frame=b"" if key_id is None else _FRAME.pack(0, key_id),
+        value_frame=_FRAME.pack(0, value_id),
+        names=string(relation.schema) + string(relation.name),
+        json_names=f'"schema":{json_string(relation.schema)},"table":{json_string(relation.name)}'.encode(),
+        full_identity=relation.identity == "full",
+    )
+
+
+def _column(column: Column, relation: Relation) -> ColumnPlan:
+    avro = column_type(column)
+    return ColumnPlan(
+        name=column.name,
+        form=avro.form,
+        head=f'{{"name":{json_string(column.name)},"typeoid":{_signed(column.type.oid)},"value":'.encode(),
+        scale=avro.scale,
+        element=avro.element,
+        nullable=column.name not in relation.key,
+        in_identity=column.name in relation.identity_columns,
+        function=avro.function,
+    )
+
+
+def json_string(text: str) -> str:
+    """A JSON string exactly as PostgreSQL's escape_json writes it."""
+    return '"' + "".join(_escape(character) for character in text) + '"'
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return _SHORT.get(code) or (f"\\u{code:04x}" if code < 32 else character)
+
+
+def _signed(oid: int) -> int:
+    # Before 2.7 the plugin prints an OID above 2^31 as a negative number.
+    return oid - (1 << 32) if oid >= 1 << 31 else oid

@@ -1,0 +1,66 @@
+"""Names: topics, subjects, and names that Avro accepts.
+
+Room: schema (pure). Apache Kafka, "Topic names"; Avro specification, "Names".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from producer.errors import SettingsError
+
+_TOPIC_REFUSES = re.compile(r"[^A-Za-z0-9._-]")
+_TOPIC_LONGEST = 249
+# An underscore that would begin an escape once the refused characters are escaped.
+_LOOKS_ESCAPED = re.compile(r"_u[0-9a-f]+[^A-Za-z0-9]")
+_AVRO_REFUSES = re.compile(r"[^A-Za-z0-9_]")
+
+
+def topic_name(prefix: str, schema: str, table: str) -> str:
+    """`<prefix>.<schema>.<table>`; a character that Kafka refuses becomes one `_`."""
+    return _TOPIC_REFUSES.sub("_", f"{prefix}.{schema}.{table}")
+
+
+def check_collisions(prefix: str, tables: Iterable[tuple[str, str]]) -> None:
+    """Make sure that every table has a topic of its own.
+
+    Raises:
+        SettingsError: two topics are equal, or equal once `.` is read as `_` (Kafka's metrics
+            cannot tell them apart, and it refuses the second); or one is too long.
+    """
+    taken: dict[str, tuple[str, str]] = {}
+    for schema, table in tables:
+        topic = topic_name(prefix, schema, table)
+        if len(topic) > _TOPIC_LONGEST:
+            raise SettingsError(
+                f"the topic of table {schema}.{table} would have {len(topic)} characters, more than Kafka's "
+                f"{_TOPIC_LONGEST}",
+                remedy="choose a shorter topic.prefix, or leave the table out with table.exclude.list",
+            )
+        other = taken.setdefault(topic.replace(".", "_"), (schema, table))
+        if other != (schema, table):
+            raise SettingsError(
+                f"tables {other[0]}.{other[1]} and {schema}.{table} would share the topic {topic}",
+                remedy="leave one of them out with table.exclude.list, or rename it",
+            )
+
+
+def avro_name(name: str) -> str:
+    """A name that Avro accepts, never the same for two names.
+
+    A refused character becomes `_u<hex>_`; what looks like such an escape has its first `_` escaped.
+    """
+    parts = []
+    for place, character in enumerate(name):
+        refused = _AVRO_REFUSES.match(character) or (place == 0 and character.isdigit())
+        if refused or (character == "_" and _LOOKS_ESCAPED.match(name, place)):
+            parts.append(f"_u{ord(character):x}_")
+        else:
+            parts.append(character)
+    return "".join(parts)
+
+
+def namespace(prefix: str, schema: str, table: str) -> str:
+    """The Avro namespace of a table's records; the prefix's own dots separate, others are escaped."""
+    return ".".join(avro_name(part) for part in (*prefix.split("."), schema, table))

@@ -1,0 +1,156 @@
+"""Reading topics back without a consumer group: raw records, up to an end or for ever.
+
+Room: sink (IO: Kafka). Kafka documentation, "Consumer Configs"; KIP-98 (last stable offset).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+
+from producer.errors import KafkaUnavailable
+from producer.sink.protocol import RawRecord
+from producer.sink.topics import ask_cluster
+from producer.sink.verdicts import Complaints, map_kafka_error
+
+_BATCH = 1000
+_TURN_SECONDS = 0.2
+_REQUEST_SECONDS = 30.0
+
+
+def consumer_config(bootstrap_servers: str, overrides: Mapping[str, str]) -> dict[str, object]:
+    """A consumer's settings. It joins no group: the id is there because the client asks for one."""
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "group.id": "pg-producer-reader",
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+        "logger": logging.getLogger("producer.kafka"),
+        **overrides,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "allow.auto.create.topics": False,
+    }
+
+
+class LogReader:
+    """A consumer of chosen partitions that knows when each has reached the end seen at first."""
+
+    def __init__(self, config: Mapping[str, object], request_s: float = _REQUEST_SECONDS) -> None:
+        self._complaints = Complaints()
+        self._request_s = request_s
+        try:
+            self._consumer = Consumer({**config, "error_cb": self._complaints})
+        except KafkaException as error:
+            raise map_kafka_error(error, "making the Kafka consumer") from error
+        self._ends: dict[tuple[str, int], int] = {}
+        self.assigned: set[tuple[str, int]] = set()
+        """The topics and partitions that are read."""
+
+    def topics(self) -> dict[str, list[int]]:
+        """Every topic's partitions."""
+        serve = (lambda: None) if self.assigned else (lambda: self._consumer.poll(0))
+        metadata = ask_cluster(self._consumer, self._complaints, serve, self._request_s)
+        return {name: sorted(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def add(self, partitions: Sequence[tuple[str, int]], *, from_beginning: bool) -> None:
+        """Read these too: from their beginning, or from their end of this moment."""
+        places: list[TopicPartition] = []
+        for topic, partition in partitions:
+            place = TopicPartition(topic, partition)
+            try:
+                low, high = self._consumer.get_watermark_offsets(place, timeout=self._request_s)
+            except KafkaException as error:
+                raise map_kafka_error(error, f"asking for the end of topic {topic} [{partition}]") from error
+            if from_beginning and low < high:
+                self._ends[topic, partition] = high
+            place.offset = OFFSET_BEGINNING if from_beginning else high
+            places.append(place)
+        if places:
+            self._consumer.incremental_assign(places)
+            self.assigned.update(partitions)
+
+    @property
+    def behind(self) -> bool:
+        """True while a partition has not reached the end that it had when it was added."""
+        return bool(self._ends)
+
+    def poll(self, *, to_end: bool = False) -> Iterator[RawRecord]:
+        """What comes within a moment; `to_end`: but nothing behind the ends of when we began."""
+        for message in self._consumer.consume(_BATCH, _TURN_SECONDS):
+            error = message.error()
+            if error is None:
+                place, offset = _place(message)
+                if not to_end or place in self._ends:
+                    yield _raw(message)
+                self._reached(place, offset + 1)
+            elif error.name() == "_PARTITION_EOF":
+                # Behind compaction or a transaction's mark, the end is reached without a record there.
+                self._reached(*_place(message))
+            else:
+                mapped = map_kafka_error(error, f"reading topic {message.topic()}")
+                if not isinstance(mapped, KafkaUnavailable):
+                    raise mapped
+        if self._complaints.fatal is not None:
+            raise self._complaints.fatal
+
+    def close(self) -> None:
+        """End the consumer."""
+        self._consumer.close()
+
+    def _reached(self, place: tuple[str, int], offset: int) -> None:
+        if place in self._ends and offset >= self._ends[place]:
+            del self._ends[place]
+
+
+def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float) -> list[RawRecord]:
+    """Everything the topic holds up to its end of this moment, in order within a partition.
+
+    The end is the high watermark: behind another's open transaction this waits for its end, or
+    what was stored before it would seem not to be there.
+
+    Raises:
+        KafkaUnavailable: the end was not reached in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    reader = LogReader(config, timeout_s)
+    try:
+        partitions = reader.topics().get(topic, [])
+        reader.add([(topic, number) for number in partitions], from_beginning=True)
+        records: list[RawRecord] = []
+        while reader.behind:
+            if time.monotonic() > deadline:
+                raise KafkaUnavailable(
+                    f"topic {topic} could not be read to its end within {timeout_s:.0f} s",
+                    remedy="are the brokers up? Another producer's open transaction holds readers back too",
+                )
+            records += reader.poll(to_end=True)
+        return records
+    finally:
+        reader.close()
+
+
+def _place(message: Message) -> tuple[tuple[str, int], int]:
+    """Topic and partition, and the offset: a message and an end of partition always have them."""
+    place = (cast("str", message.topic()), cast("int", message.partition()))
+    return place, cast("int", message.offset())
+
+
+def _raw(message: Message) -> RawRecord:
+    (topic, partition), offset = _place(message)
+    headers = message.headers() or []
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return RawRecord(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        timestamp_ms=message.timestamp()[1],
+        key=message.key(),
+        value=message.value(),
+        headers=tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs),
+    )

@@ -1,0 +1,162 @@
+"""Our own position, kept in a compacted topic by Kafka Connect's convention.
+
+Room: sink (IO: Kafka). Kafka Connect user guide, "Running Kafka Connect" (offset.storage.topic);
+KIP-875 (the records' form). Names in the value are Debezium's where it has one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from producer.acks import Group
+from producer.errors import OperatorError
+from producer.lsn import LAST, Lsn
+from producer.sink.protocol import RawRecord, Sink
+
+_WORDS = {"running": False, "completed": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offset:
+    """How far the producer is."""
+
+    lsn: Lsn
+    """Where the stream goes on: everything before it is acked."""
+    slot: str
+    system_id: str
+    timeline: int
+    commit_lsn: Lsn | None = None
+    """The last transaction that is acked whole; None before the first."""
+    tx_id: int | None = None
+    commit_us: int | None = None
+    snapshot: Literal["running", "completed"] | None = None
+    consistent_point: Lsn | None = None
+    """The snapshot's LSN: the position of its rows."""
+
+    def as_json(self) -> bytes:
+        """The record's value."""
+        document: dict[str, object] = {
+            "lsn": int(self.lsn),
+            "lsn_proc": int(self.lsn),
+            "lsn_commit": None if self.commit_lsn is None else int(self.commit_lsn),
+            "txId": self.tx_id,
+            "ts_usec": self.commit_us,
+        }
+        if self.snapshot is not None:
+            document["snapshot"] = "INITIAL"
+            document["snapshot_completed"] = _WORDS[self.snapshot]
+        document |= {
+            "slot": self.slot,
+            "system_id": self.system_id,
+            "timeline": self.timeline,
+            "consistent_point": None if self.consistent_point is None else int(self.consistent_point),
+        }
+        return _json({name: value for name, value in document.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableMark:
+    """A table whose snapshot rows are all acked."""
+
+    rows: int
+    position: Lsn
+    filenode: int | None
+    """pg_class.relfilenode when it was read: a rewritten table has another."""
+
+    def as_json(self) -> bytes:
+        """The record's value."""
+        return _json({"rows": self.rows, "position": int(self.position), "filenode": self.filenode})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What the topic remembers of one connector."""
+
+    offset: Offset | None = None
+    tables: dict[str, TableMark] = field(default_factory=dict)
+    """By `schema.table`."""
+
+
+class OffsetsTopic:
+    """The records of one connector in the offsets topic, which connectors may share."""
+
+    def __init__(
+        self, sink: Sink, topic: str, *, name: str, server: str, replication_factor: int = -1
+    ) -> None:
+        self.topic = topic
+        self._sink = sink
+        self._name = name
+        self._server = server
+        self._replication_factor = replication_factor
+        self._key = _json([name, {"server": server}])
+
+    def ensure(self, *, create: bool = True) -> None:
+        """Make sure of the topic.
+
+        Raises:
+            OperatorError: it is missing and may not be created, or it is not compacted: Kafka would
+                delete the position after the retention time.
+        """
+        self._sink.ensure_topics(
+            [self.topic],
+            partitions=1,
+            replication_factor=self._replication_factor,
+            config={"cleanup.policy": "compact"},
+            create=create,
+        )
+        config = self._sink.topic_config(self.topic)
+        policy = None if config is None else config.get("cleanup.policy")
+        if policy is not None and policy != "compact":
+            raise OperatorError(
+                f"topic {self.topic} (offset.storage.topic) has cleanup.policy={policy}: Kafka would delete "
+                "positions",
+                remedy=f"kafka-configs --bootstrap-server … --alter --entity-type topics --entity-name {self.topic} "
+                "--add-config cleanup.policy=compact",
+            )
+
+    def load(self, timeout_s: float) -> Loaded:
+        """Read the topic to its end; a later record replaces an earlier one, a null forgets it.
+
+        Raises:
+            OperatorError: a value that is ours is not what we write.
+            KafkaUnavailable: the end was not reached in time.
+        """
+        offset: Offset | None = None
+        tables: dict[str, TableMark] = {}
+        for record in self._sink.read(self.topic, timeout_s):
+            if record.key == self._key:
+                offset = None if record.value is None else self._parse(record, _offset)
+            elif (table := self._table(record.key)) is not None:
+                tables.pop(table, None)
+                if record.value is not None:
+                    tables[table] = self._parse(record, _mark)
+        return Loaded(offset=offset, tables=tables)
+
+    def write(self, offset: Offset | None, group: Group) -> None:
+        """Send the position, counted in `group`; None forgets it."""
+        self._sink.send(self.topic, self._key, None if offset is None else offset.as_json(), group)
+
+    def write_mark(self, table: str, mark: TableMark | None, group: Group) -> None:
+        """Send the mark of `schema.table`, counted in `group`; None forgets it."""
+        key = _json([self._name, {"server": self._server, "table": table}])
+        self._sink.send(self.topic, key, None if mark is None else mark.as_json(), group)
+
+    def _table(self, key: bytes | None) -> str | None:
+        """The table that a key of ours marks; None: not ours, or no mark."""
+        try:
+            name, where = json.loads(key or b"")
+            table = where["table"]
+        except (ValueError, TypeError, KeyError):
+            return None  # the topic is shared: what is not ours may have any form
+        ours = name == self._name and where == {"server": self._server, "table": table}
+        return table if ours and isinstance(table, str) else None
+
+    def _parse[T](self, record: RawRecord, form: Callable[[Mapping[str, object]], T]) -> T: ...
+
+
+def _json(document: object) -> bytes:
+    """As Connect's JsonConverter writes it: no blanks, UTF-8."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,174 @@
+"""Topics: which there are, with how many partitions, and how the missing ones are made.
+
+Room: sink (IO: Kafka). Kafka documentation, "Topic Configs"; protocol guide, CreateTopics and Metadata.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
+    AdminClient,
+    ClusterMetadata,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from producer.errors import AccessDenied, KafkaUnavailable, OperatorError
+from producer.sink.verdicts import Complaints, map_kafka_error
+
+_REQUEST_SECONDS = 30.0
+_LEADER_SECONDS = 30.0
+_TURN_SECONDS = 0.05
+_NAMED = 10
+
+
+def ask_cluster(
+    client: Producer | Consumer, complaints: Complaints, serve: Callable[[], object], timeout_s: float
+) -> ClusterMetadata:
+    """Brokers and topics, as the cluster tells them now.
+
+    Asked in turns that grow: while it waits for an answer, a client keeps a refused login to
+    itself; `serve` lets it complain.
+
+    Raises:
+        AccessDenied: the login is refused.
+        KafkaUnavailable: no broker answered in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    turn = 1.0
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            metadata: ClusterMetadata = client.list_topics(timeout=max(_TURN_SECONDS, min(turn, left)))
+        except KafkaException as error:
+            serve()
+            if complaints.fatal is not None:
+                raise complaints.fatal from error
+            mapped = map_kafka_error(error, "asking Kafka for its brokers and topics")
+            if left <= turn or not isinstance(mapped, KafkaUnavailable):
+                raise mapped from error
+            turn *= 2
+        else:
+            return metadata
+
+
+class Topics:
+    """Asks through the producer, so that its own knowledge is fresh; makes through an admin client."""
+
+    def __init__(self, producer: Producer, complaints: Complaints, admin: Mapping[str, str]) -> None:
+        self._producer = producer
+        self._complaints = complaints
+        self._config = dict(admin)
+        self._admin: AdminClient | None = None
+        self._partitions: dict[str, int] = {}
+
+    def ensure(
+        self,
+        names: Sequence[str],
+        *,
+        partitions: int,
+        replication_factor: int,
+        config: Mapping[str, str],
+        create: bool,
+    ) -> dict[str, int]:
+        """Create what is missing, wait for leaders; every topic's partition count."""
+        known = self._counts(led=False)
+        missing = sorted({name for name in names if name not in known})
+        if missing and not create:
+            raise _not_there(missing, partitions)
+        if missing:
+            self._create(
+                [NewTopic(name, partitions, replication_factor, config=dict(config)) for name in missing]
+            )
+            known |= self._wait_for_leaders(missing)
+        found = {name: known[name] for name in names}
+        self._partitions.update(found)
+        return found
+
+    def partitions_of(self, topic: str) -> int:
+        """The partition count, remembered from the first asking."""
+        if topic not in self._partitions:
+            known = self._counts(led=False)
+            if topic not in known:
+                raise _not_there([topic], 1)
+            self._partitions[topic] = known[topic]
+        return self._partitions[topic]
+
+    def config_of(self, topic: str) -> dict[str, str] | None:
+        """The topic's configuration; None when it may not be read."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        try:
+            answers = self._administrator().describe_configs([resource], request_timeout=_REQUEST_SECONDS)
+            entries = answers[resource].result(_REQUEST_SECONDS + 1)
+        except KafkaException as error:
+            mapped = map_kafka_error(error, f"reading the configuration of topic {topic}")
+            if isinstance(mapped, AccessDenied):
+                return None
+            raise mapped from error
+        return {name: entry.value for name, entry in entries.items() if entry.value is not None}
+
+    def ask(self, timeout_s: float) -> ClusterMetadata:
+        """Brokers and topics, as the cluster tells them now."""
+        return ask_cluster(self._producer, self._complaints, lambda: self._producer.poll(0), timeout_s)
+
+    def _create(self, wanted: list[NewTopic]) -> None:
+        try:
+            answers = self._administrator().create_topics(wanted, request_timeout=_REQUEST_SECONDS)
+        except KafkaException as error:
+            raise map_kafka_error(error, "creating topics") from error
+        for name, answer in answers.items():
+            try:
+                answer.result(_REQUEST_SECONDS + 1)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise map_kafka_error(error, f"creating topic {name}") from error
+
+    def _wait_for_leaders(self, names: Sequence[str]) -> dict[str, int]:
+        """A topic just made has no leaders at once, nor does every broker know it."""
+        deadline = time.monotonic() + _LEADER_SECONDS
+        while True:
+            led = self._counts(led=True)
+            missing = [name for name in names if name not in led]
+            if not missing:
+                return {name: led[name] for name in names}
+            if time.monotonic() > deadline:
+                raise KafkaUnavailable(
+                    f"topic {missing[0]} has no leader {_LEADER_SECONDS:.0f} s after it was created",
+                    remedy="are enough brokers up? kafka-topics --describe shows the topic's state",
+                )
+            self._producer.poll(_TURN_SECONDS)
+
+    def _counts(self, *, led: bool) -> dict[str, int]:
+        """Partition counts; `led`: of topics all of whose partitions have a leader now."""
+        topics = self.ask(_REQUEST_SECONDS).topics
+        return {
+            name: len(topic.partitions)
+            for name, topic in topics.items()
+            if topic.partitions and not (led and any(part.leader < 0 for part in topic.partitions.values()))
+        }
+
+    def _administrator(self) -> AdminClient:
+        if self._admin is None:
+            try:
+                self._admin = AdminClient(dict(self._config))
+            except KafkaException as error:
+                raise map_kafka_error(error, "making the Kafka admin client") from error
+        return self._admin
+
+
+def _not_there(missing: Sequence[str], partitions: int) -> OperatorError:
+    named = list(missing[:_NAMED])
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    commands = "; ".join(
+        f"kafka-topics --bootstrap-server … --create --topic {name} --partitions {max(partitions, 1)}"
+        for name in named
+    )
+    return OperatorError(
+        f"missing in Kafka: topic {', '.join(named)}{more}",
+        remedy=f"{commands}; or set topic.creation.enable=true. A topic that exists is seen only with the "
+        "right to DESCRIBE it",
+    )

@@ -1,0 +1,1 @@
+"""The fixed Avro records, shipped in the wheel as `producer.schemas`."""
