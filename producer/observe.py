@@ -20,10 +20,13 @@ from producer.clock import Clock
 
 Level = Literal["trace", "debug", "info", "warning", "error"]
 _REPORT_SECONDS = 5.0
+_style: Literal["text", "json"] = "text"
 
 
 def configure(level: str, style: Literal["text", "json"]) -> None:
     """Send all logging, the Kafka client's too, to stderr in one form."""
+    global _style  # noqa: PLW0603
+    _style = style
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -159,3 +162,8 @@ def snapshot_progress(clock: Clock, *, bars: bool) -> Iterator[SnapshotProgress]
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield _Bars(progress)
+
+
+def json_lines() -> bool:
+    """True when every line on stderr is to be a JSON document."""
+    return _style == "json"

@@ -7,7 +7,7 @@ truncates, and the true shape of a row that did not match.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Literal
@@ -110,8 +110,11 @@ class _Message(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Message)
 
 
-def options(tables: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The START_REPLICATION options for these (schema, table) pairs.
+_ACTIONS = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
+
+
+def options(tables: Iterable[tuple[str, str]], skipped: Collection[str] = ()) -> dict[str, str]:
+    """The START_REPLICATION options for these (schema, table) pairs, without `skipped` operations.
 
     Types are asked for as OIDs: type names in a quoted schema break the plugin's JSON before 2.7.
     """
@@ -123,7 +126,7 @@ def options(tables: Iterable[tuple[str, str]]) -> dict[str, str]:
         "include-lsn": "1",
         "include-types": "0",
         "include-type-oids": "1",
-        "actions": "insert,update,delete,truncate",
+        "actions": ",".join(action for op, action in _ACTIONS.items() if op not in skipped),
         "add-msg-prefixes": _NO_PREFIX,
         "add-tables": ",".join(f"{_escape(schema)}.{_escape(table)}" for schema, table in tables),
     }

@@ -65,6 +65,7 @@ class StreamLoop:
         previous_commit: Lsn | None,
         target: Lsn | None,
         status_seconds: float,
+        started: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -80,6 +81,7 @@ class StreamLoop:
         self._previous_commit = previous_commit
         self._target = target
         self._status_seconds = status_seconds
+        self._started: Callable[[], None] | None = started
         self._limit = settings.max_queue_size_in_bytes
         self._begin: Begin | None = None
         self._parts: Parts | None = None
@@ -101,6 +103,10 @@ class StreamLoop:
         while not self._stop.requested and not self._reached:
             size, message = get(1)
             if size > 0:
+                if self._started is not None:
+                    # The server talks: what failed before is over.
+                    self._started()
+                    self._started = None
                 if message[0] == XLOG_DATA:
                     self._record(bytes(message))
                 elif message[0] == KEEPALIVE:
@@ -259,23 +265,20 @@ class StreamLoop:
     def _truncate(self, record: Truncate) -> None:
         """One event a table, to every partition of its topic with the same position."""
         assert self._parts is not None
+        assert self._begin is not None
         assert self._group is not None
         self._ordinal += 1
-        shape = self._tables.current(self._catalog(), record.schema, record.table, record.lsn)
+        shape = self._tables.current(self._catalog(), record.schema, record.table)
         source = self._block.whole(
             self._parts,
             schema=shape.relation.schema,
             table=shape.relation.name,
             lsn=record.lsn,
-            position=Position(self._parts_commit(), self._ordinal),
+            position=Position(self._begin.commit_lsn, self._ordinal),
         )
         value = truncate_value(shape.plan.value_frame, source, times(self._clock.time_us()))
         for partition in range(self._sink.partitions_of(shape.plan.topic)):
             self._sink.send(shape.plan.topic, None, value, self._group, partition=partition)
-
-    def _parts_commit(self) -> Lsn:
-        assert self._begin is not None
-        return self._begin.commit_lsn
 
     def _keepalive(self, message: memoryview) -> None:
         wal_end = self._stream.keepalive(message)

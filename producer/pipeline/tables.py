@@ -43,6 +43,8 @@ class Tables:
         self._registry = registry
         self._walker = walker
         self._shapes: dict[tuple[str, str], Shape] = {}
+        self._baseline: dict[tuple[str, str], Relation] = {}
+        """What each table looked like when we began to stream: it tells of columns dropped since."""
         self.chosen: list[Table] = []
 
     def select(self, connection: Connection) -> list[Table]:
@@ -91,10 +93,28 @@ class Tables:
         relations = catalog.relations(connection, wanted)
         return dict(zip(relations, self._register(list(relations.values())), strict=True))
 
-    def known(self, shape: Shape) -> bool:
-        """True when this is the shape that was walked last."""
-        key = (shape.relation.schema, shape.relation.name)
-        return key in self._shapes and self._shapes[key].relation == shape.relation
+    def remember(self, connection: Connection) -> list[Relation]:
+        """The shapes that the selected tables have now, kept for rows that are read later."""
+        now = list(catalog.relations(connection, self.chosen).values())
+        self._baseline = {(relation.schema, relation.name): relation for relation in now}
+        return now
+
+    def current(self, connection: Connection, schema: str, name: str) -> Shape:
+        """The shape that a table's rows were walked by last, or else the one it has now.
+
+        Raises:
+            ConversionError: the table is gone.
+        """
+        if (schema, name) not in self._shapes:
+            table = next((t for t in self.chosen if (t.schema, t.name) == (schema, name)), None)
+            shapes = self.prepare(connection, [table]) if table else {}
+            if not shapes:
+                raise ConversionError(
+                    f"table {schema}.{name} was dropped before its TRUNCATE was read, and its shape is not known",
+                    remedy="leave the table out with table.exclude.list",
+                )
+            self.install(next(iter(shapes.values())))
+        return self._shapes[schema, name]
 
     def install(self, shape: Shape) -> None:
         """Walk the table's rows by this shape from now on."""
@@ -114,7 +134,8 @@ class Tables:
         before = self._shapes.get((row.schema, row.table))
         table = next((t for t in catalog.tables(connection) if (t.schema, t.name) == (row.schema, row.table)), None)
         now = catalog.relations(connection, [table]).get(table.oid) if table else None
-        relation = _shape_of(row, now, before.relation if before else None)
+        known = before.relation if before else self._baseline.get((row.schema, row.table))
+        relation = _shape_of(row, now, known)
         shape = self._register([relation])[0]
         if before is not None:
             _log.info("the table has another shape", table=relation.qualified_name, at=str(row.lsn))
@@ -153,9 +174,10 @@ def _shape_of(row: RowShape, now: Relation | None, before: Relation | None) -> R
             "its shape is not known",
             remedy="leave the table out with table.exclude.list; its changes up to the drop are then not sent",
         )
-    if row.action == "D":
+    if row.action == "D" and known.identity != "full":
         return known
-    columns = tuple(_column(row, logged, now, before) for logged in row.columns)
+    # Under FULL a delete holds its whole row in `identity`.
+    columns = tuple(_column(row, logged, now, before) for logged in row.columns or row.identity)
     if row.action == "U":
         _refuse_unchanged_toast(row, columns, now, before)
     names = {column.name for column in columns}
@@ -167,7 +189,7 @@ def _shape_of(row: RowShape, now: Relation | None, before: Relation | None) -> R
         columns=columns,
         key=known.key if names.issuperset(known.key) else (),
         identity=known.identity,
-        identity_columns=logged_identity if row.action == "U" else known.identity_columns & names,
+        identity_columns=logged_identity if row.identity else known.identity_columns & names,
     )
 
 

@@ -5,7 +5,6 @@ Room: schema (pure). Avro specification, "Schema Declaration".
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from producer.events import Column, Relation
 from producer.schema.fixed import SOURCE, TRANSACTION_BLOCK
 from producer.schema.topics import avro_name, namespace, topic_name
-from producer.schema.types import AvroType, Schema, avro_type
+from producer.schema.types import AvroType, avro_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +27,7 @@ class TableSchema:
 
 
 def table_schema(relation: Relation, *, prefix: str) -> TableSchema:
-    """The schemas of a relation's records."""
+    """The topic and schemas of a relation's records: the same text for the same relation."""
     space = namespace(prefix, relation.schema, relation.name)
     key = None
     if relation.key:
@@ -94,13 +93,16 @@ def _field(column: Column, *, key: bool) -> dict[str, Any]:
 
 
 def _text(schema: dict[str, Any]) -> str:
-    return json.dumps(_define_once(copy.deepcopy(schema), set()), separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(define_once(schema, set()), separators=(",", ":"), ensure_ascii=False)
 
 
-def _define_once(schema: Any, defined: set[str]) -> Any:
-    """Define a named type where it comes first; everywhere else its full name stands."""
+def define_once(schema: Any, defined: set[str]) -> Any:
+    """A copy in which a named type is defined where it comes first; elsewhere its full name stands.
+
+    `defined` holds the full names that are known already, and is added to.
+    """
     if isinstance(schema, list):
-        return [_define_once(item, defined) for item in schema]
+        return [define_once(item, defined) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("type") == "record" and "namespace" in schema:
@@ -109,9 +111,6 @@ def _define_once(schema: Any, defined: set[str]) -> Any:
             return full
         defined.add(full)
     return {
-        name: _define_once(item, defined) if name in ("type", "items", "fields") else item
+        name: define_once(item, defined) if name in ("type", "items", "fields") else item
         for name, item in schema.items()
     }
-
-
-__all__ = ["Schema", "TableSchema", "column_type", "table_schema"]

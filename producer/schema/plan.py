@@ -16,12 +16,18 @@ _FRAME = struct.Struct(">bI")
 _SHORT = {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
 
 
-def table_plan(relation: Relation, *, topic: str, key_id: int | None, value_id: int) -> TablePlan:
-    """The plan of a relation whose schemas have these ids."""
+def table_plan(
+    relation: Relation, *, topic: str, key_id: int | None, value_id: int, signed_oids: bool = True
+) -> TablePlan:
+    """The plan of a relation whose schemas have these ids; `key_id` is None for null keys.
+
+    `signed_oids`: the plugin prints type OIDs from 2^31 on as negative numbers, as wal2json does
+    before 2.7. A plan of the wrong kind matches no row of such a table: its rows are not lost.
+    """
     names = [column.name for column in relation.columns]
     return TablePlan(
         topic=topic,
-        columns=tuple(_column(column, relation) for column in relation.columns),
+        columns=tuple(_column(column, relation, signed_oids) for column in relation.columns),
         key=tuple(names.index(name) for name in relation.key),
         key_frame=b"" if key_id is None else _FRAME.pack(0, key_id),
         value_frame=_FRAME.pack(0, value_id),
@@ -31,12 +37,13 @@ def table_plan(relation: Relation, *, topic: str, key_id: int | None, value_id: 
     )
 
 
-def _column(column: Column, relation: Relation) -> ColumnPlan:
+def _column(column: Column, relation: Relation, signed_oids: bool) -> ColumnPlan:
     avro = column_type(column)
+    oid = _signed(column.type.oid) if signed_oids else column.type.oid
     return ColumnPlan(
         name=column.name,
         form=avro.form,
-        head=f'{{"name":{json_string(column.name)},"typeoid":{_signed(column.type.oid)},"value":'.encode(),
+        head=f'{{"name":{json_string(column.name)},"typeoid":{oid},"value":'.encode(),
         scale=avro.scale,
         element=avro.element,
         nullable=column.name not in relation.key,
@@ -56,5 +63,4 @@ def _escape(character: str) -> str:
 
 
 def _signed(oid: int) -> int:
-    # Before 2.7 the plugin prints an OID above 2^31 as a negative number.
     return oid - (1 << 32) if oid >= 1 << 31 else oid

@@ -22,13 +22,24 @@ def topic_name(prefix: str, schema: str, table: str) -> str:
     return _TOPIC_REFUSES.sub("_", f"{prefix}.{schema}.{table}")
 
 
+def subjects(topic: str) -> tuple[str, str]:
+    """The registry's subjects for a topic's keys and values (TopicNameStrategy)."""
+    return f"{topic}-key", f"{topic}-value"
+
+
 def check_collisions(prefix: str, tables: Iterable[tuple[str, str]]) -> None:
-    """Make sure that every table has a topic of its own.
+    """Make sure that every table, `(schema, table)`, has a topic of its own.
 
     Raises:
         SettingsError: two topics are equal, or equal once `.` is read as `_` (Kafka's metrics
-            cannot tell them apart, and it refuses the second); or one is too long.
+            cannot tell them apart, and it refuses the second); one is too long; or a part of the
+            prefix is empty, which neither an Avro namespace nor `.` and `..` as topics allow.
     """
+    if not all(prefix.split(".")):
+        raise SettingsError(
+            f"topic.prefix {prefix!r} has an empty part, and Avro namespaces are made of its parts",
+            remedy="write something before, between and behind its dots",
+        )
     taken: dict[str, tuple[str, str]] = {}
     for schema, table in tables:
         topic = topic_name(prefix, schema, table)

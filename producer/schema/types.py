@@ -23,16 +23,21 @@ class AvroType:
     """An Avro type, without the null of its union, and how its text is written."""
 
     schema: Schema
+    """As JSON; attributes as Connect's AvroConverter writes them."""
     form: Form
     scale: int = 0
+    """Decimals, for DECIMAL (also as `element`)."""
     element: Form | None = None
+    """For ARRAY: how each element is written."""
     function: Callable[[bytes], bytes] | None = None
+    """For FUNCTION (also as `element`)."""
 
 
 def avro_type(type: PgType, typmod: int, dimensions: int) -> AvroType:
-    """The Avro type of a column or element.
+    """The Avro type of a column or element; what is not in the table is the server's text.
 
-    `typmod` is atttypmod (-1: none), `dimensions` is attndims.
+    `typmod` is atttypmod (-1: none), `dimensions` is attndims: an array column declared with none
+    (LIKE, CREATE TABLE AS) or one is one-dimensional, one declared deeper is the server's text.
     """
     if type.kind == "domain" and type.base is not None:
         modifier = type.base_typmod if type.base_typmod >= 0 else typmod
@@ -43,6 +48,8 @@ def avro_type(type: PgType, typmod: int, dimensions: int) -> AvroType:
         return _semantic("io.debezium.data.Enum", parameters={"allowed": ",".join(type.labels)})
     if type.kind in ("range", "multirange"):
         return AvroType(schema="string", form=Form.STRING)
+    if type.kind != "base":
+        return as_text(type.display_name)
     make = _TABLE.get(type.name) if type.schema == "pg_catalog" else _EXTENSIONS.get(type.name)
     return make(typmod) if make else as_text(type.display_name)
 
@@ -132,9 +139,7 @@ _VARIABLE_SCALE_DECIMAL: dict[str, Any] = {
 _MILLIS = 3
 
 
-def _by_precision(
-    millis: tuple[str, Form, str], micros: tuple[str, Form, str]
-) -> Callable[[int], AvroType]:
+def _by_precision(millis: tuple[str, Form, str], micros: tuple[str, Form, str]) -> Callable[[int], AvroType]:
     """Up to three digits of a second are milliseconds; more, or none declared, microseconds."""
 
     def make(typmod: int) -> AvroType:

@@ -5,7 +5,6 @@ Room: sink (IO: Kafka). Kafka documentation, "Consumer Configs"; KIP-98 (last st
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -13,9 +12,13 @@ from typing import cast
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from producer.errors import KafkaUnavailable
+from producer.sink.client_log import client_logger
 from producer.sink.protocol import RawRecord
 from producer.sink.topics import ask_cluster
-from producer.sink.verdicts import Complaints, map_kafka_error
+from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
+
+Place = tuple[str, int]
+"""A topic and a partition of it."""
 
 _BATCH = 1000
 _TURN_SECONDS = 0.2
@@ -29,7 +32,7 @@ def consumer_config(bootstrap_servers: str, overrides: Mapping[str, str]) -> dic
         "group.id": "pg-producer-reader",
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
-        "logger": logging.getLogger("producer.kafka"),
+        "logger": client_logger(),
         **overrides,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -47,9 +50,9 @@ class LogReader:
         try:
             self._consumer = Consumer({**config, "error_cb": self._complaints})
         except KafkaException as error:
-            raise map_kafka_error(error, "making the Kafka consumer") from error
-        self._ends: dict[tuple[str, int], int] = {}
-        self.assigned: set[tuple[str, int]] = set()
+            raise refused_settings(error, "consumer") from error
+        self._ends: dict[Place, int] = {}
+        self.assigned: set[Place] = set()
         """The topics and partitions that are read."""
 
     def topics(self) -> dict[str, list[int]]:
@@ -58,22 +61,27 @@ class LogReader:
         metadata = ask_cluster(self._consumer, self._complaints, serve, self._request_s)
         return {name: sorted(topic.partitions) for name, topic in metadata.topics.items()}
 
-    def add(self, partitions: Sequence[tuple[str, int]], *, from_beginning: bool) -> None:
-        """Read these too: from their beginning, or from their end of this moment."""
-        places: list[TopicPartition] = []
+    def watermarks(self, partitions: Sequence[Place]) -> dict[Place, tuple[int, int]]:
+        """The first offset and the end of each; under read_committed the last stable offset is the end."""
+        found: dict[Place, tuple[int, int]] = {}
         for topic, partition in partitions:
-            place = TopicPartition(topic, partition)
+            asked = TopicPartition(topic, partition)
             try:
-                low, high = self._consumer.get_watermark_offsets(place, timeout=self._request_s)
+                found[topic, partition] = self._consumer.get_watermark_offsets(asked, timeout=self._request_s)
             except KafkaException as error:
                 raise map_kafka_error(error, f"asking for the end of topic {topic} [{partition}]") from error
+        return found
+
+    def add(self, watermarks: Mapping[Place, tuple[int, int]], *, from_beginning: bool) -> None:
+        """Read these partitions too: from their beginning, or from their end."""
+        places: list[TopicPartition] = []
+        for (topic, partition), (low, high) in watermarks.items():
             if from_beginning and low < high:
                 self._ends[topic, partition] = high
-            place.offset = OFFSET_BEGINNING if from_beginning else high
-            places.append(place)
+            places.append(TopicPartition(topic, partition, OFFSET_BEGINNING if from_beginning else high))
         if places:
             self._consumer.incremental_assign(places)
-            self.assigned.update(partitions)
+            self.assigned.update(watermarks)
 
     @property
     def behind(self) -> bool:
@@ -103,7 +111,7 @@ class LogReader:
         """End the consumer."""
         self._consumer.close()
 
-    def _reached(self, place: tuple[str, int], offset: int) -> None:
+    def _reached(self, place: Place, offset: int) -> None:
         if place in self._ends and offset >= self._ends[place]:
             del self._ends[place]
 
@@ -118,10 +126,10 @@ def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float) -> l
         KafkaUnavailable: the end was not reached in time.
     """
     deadline = time.monotonic() + timeout_s
-    reader = LogReader(config, timeout_s)
+    watermarks = _high_watermarks(config, topic, timeout_s)
+    reader = LogReader({**config, "isolation.level": "read_committed"}, timeout_s)
     try:
-        partitions = reader.topics().get(topic, [])
-        reader.add([(topic, number) for number in partitions], from_beginning=True)
+        reader.add(watermarks, from_beginning=True)
         records: list[RawRecord] = []
         while reader.behind:
             if time.monotonic() > deadline:
@@ -135,7 +143,18 @@ def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float) -> l
         reader.close()
 
 
-def _place(message: Message) -> tuple[tuple[str, int], int]:
+def _high_watermarks(
+    config: Mapping[str, object], topic: str, timeout_s: float
+) -> dict[Place, tuple[int, int]]:
+    """Asked by a client of its own: under read_committed, what lies behind an open transaction hides."""
+    probe = LogReader({**config, "isolation.level": "read_uncommitted"}, timeout_s)
+    try:
+        return probe.watermarks([(topic, number) for number in probe.topics().get(topic, [])])
+    finally:
+        probe.close()
+
+
+def _place(message: Message) -> tuple[Place, int]:
     """Topic and partition, and the offset: a message and an end of partition always have them."""
     place = (cast("str", message.topic()), cast("int", message.partition()))
     return place, cast("int", message.offset())

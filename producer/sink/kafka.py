@@ -6,24 +6,24 @@ Kafka documentation, "Producer Configs".
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 
 from confluent_kafka import KafkaException, Producer
 
 from producer.acks import Group
 from producer.errors import ProducerError
+from producer.sink.client_log import client_logger
 from producer.sink.consume import consumer_config, read_to_end
 from producer.sink.protocol import PARTITIONER, OnDelivery, RawRecord
 from producer.sink.topics import Topics
-from producer.sink.verdicts import Complaints, map_kafka_error
+from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
 __all__ = ["KafkaSink", "connection_settings", "map_kafka_error", "producer_config"]
 
 _MOST = 2_147_483_647
 _PURGE_SECONDS = 1.0
 _CONNECTION = ("security.", "sasl.", "ssl.", "enable.ssl.", "enable.sasl.", "socket.", "broker.address.")
-_CONNECTION_KEYS = ("client.dns.lookup", "client.rack", "test.mock.num.brokers")
+_CONNECTION_KEYS = ("client.dns.lookup", "client.rack")
 
 
 def producer_config(
@@ -47,7 +47,7 @@ def producer_config(
         "queue.buffering.max.kbytes": _MOST,
         "allow.auto.create.topics": False,
         "statistics.interval.ms": 0,
-        "logger": logging.getLogger("producer.kafka"),
+        "logger": client_logger(),
     }
     config.update(overrides)
     return config
@@ -87,7 +87,7 @@ class KafkaSink:
         try:
             self._producer = Producer({**config, "error_cb": self._complaints})
         except KafkaException as error:
-            raise map_kafka_error(error, "making the Kafka producer") from error
+            raise refused_settings(error, "producer") from error
         admin = {"bootstrap.servers": bootstrap_servers, **shared, **(admin_overrides or {})}
         self._topics = Topics(self._producer, self._complaints, admin)
         self.produce = self._producer.produce
@@ -147,7 +147,7 @@ class KafkaSink:
 
     @property
     def outstanding(self) -> int:
-        """Records handed over whose report was not served yet."""
+        """Records handed over whose report was not served yet; log lines that wait count too."""
         return len(self._producer)
 
     def fatal(self) -> ProducerError | None:
@@ -183,7 +183,7 @@ class KafkaSink:
 
     def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
         """Everything the topic holds up to its end of this moment."""
-        return read_to_end({**self.consumer, "isolation.level": "read_committed"}, topic, timeout_s)
+        return read_to_end(self.consumer, topic, timeout_s)
 
     def ping(self, timeout_s: float) -> int:
         """How many brokers answer for the cluster."""

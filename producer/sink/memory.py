@@ -112,11 +112,11 @@ class MemorySink:
         while self._reports and not self._holding and not self.away:
             _serve(self._reports.popleft())
 
-    def wait(self, seconds: float) -> None:  # noqa: ARG002 (nothing to wait for)
+    def wait(self, seconds: float) -> None:
         """Serve the acks that are not held."""
         self.poll()
 
-    def flush(self, timeout_s: float) -> int:  # noqa: ARG002 (nothing to wait for)
+    def flush(self, timeout_s: float) -> int:
         """Serve the acks that are not held; how many are outstanding."""
         self.poll()
         return len(self._reports)
@@ -145,7 +145,7 @@ class MemorySink:
         names: Sequence[str],
         *,
         partitions: int,
-        replication_factor: int,  # noqa: ARG002 (one copy is all there is)
+        replication_factor: int,
         config: Mapping[str, str],
         create: bool,
     ) -> dict[str, int]:
@@ -169,12 +169,12 @@ class MemorySink:
         self._answer()
         return {"cleanup.policy": "delete", **self.configs.get(topic, {})}
 
-    def read(self, topic: str, timeout_s: float) -> list[RawRecord]:  # noqa: ARG002 (nothing to wait for)
+    def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
         """What the topic holds, partition by partition."""
         self._answer()
         return self.records(topic)
 
-    def ping(self, timeout_s: float) -> int:  # noqa: ARG002 (nothing to wait for)
+    def ping(self, timeout_s: float) -> int:
         """One broker, unless it is away."""
         self._answer()
         return 1

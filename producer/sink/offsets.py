@@ -7,16 +7,18 @@ KIP-875 (the records' form). Names in the value are Debezium's where it has one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
 
 from producer.acks import Group
 from producer.errors import OperatorError
-from producer.lsn import LAST, Lsn
+from producer.lsn import Lsn
 from producer.sink.protocol import RawRecord, Sink
 
-_WORDS = {"running": False, "completed": True}
+_Natural = Annotated[int, Meta(ge=0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Offset:
         }
         if self.snapshot is not None:
             document["snapshot"] = "INITIAL"
-            document["snapshot_completed"] = _WORDS[self.snapshot]
+            document["snapshot_completed"] = self.snapshot == "completed"
         document |= {
             "slot": self.slot,
             "system_id": self.system_id,
@@ -78,6 +80,48 @@ class Loaded:
     offset: Offset | None = None
     tables: dict[str, TableMark] = field(default_factory=dict)
     """By `schema.table`."""
+
+
+class _OffsetForm(Struct, rename={"tx_id": "txId"}):
+    """The value of a position; names unknown to us are left to those who wrote them."""
+
+    lsn: _Natural
+    slot: str
+    system_id: str
+    timeline: int
+    lsn_commit: _Natural | None = None
+    tx_id: int | None = None
+    ts_usec: int | None = None
+    snapshot_completed: bool | None = None
+    consistent_point: _Natural | None = None
+
+    def offset(self) -> Offset:
+        snapshot: Literal["running", "completed"] | None = None
+        if self.snapshot_completed is not None:
+            snapshot = "completed" if self.snapshot_completed else "running"
+        return Offset(
+            lsn=Lsn(self.lsn),
+            slot=self.slot,
+            system_id=self.system_id,
+            timeline=self.timeline,
+            commit_lsn=_lsn(self.lsn_commit),
+            tx_id=self.tx_id,
+            commit_us=self.ts_usec,
+            snapshot=snapshot,
+            consistent_point=_lsn(self.consistent_point),
+        )
+
+
+class _MarkForm(Struct):
+    rows: _Natural
+    position: _Natural
+    filenode: _Natural | None = None
+
+    def mark(self) -> TableMark:
+        return TableMark(rows=self.rows, position=Lsn(self.position), filenode=self.filenode)
+
+
+_Form = TypeVar("_Form", _OffsetForm, _MarkForm)
 
 
 class OffsetsTopic:
@@ -113,8 +157,8 @@ class OffsetsTopic:
             raise OperatorError(
                 f"topic {self.topic} (offset.storage.topic) has cleanup.policy={policy}: Kafka would delete "
                 "positions",
-                remedy=f"kafka-configs --bootstrap-server … --alter --entity-type topics --entity-name {self.topic} "
-                "--add-config cleanup.policy=compact",
+                remedy="kafka-configs --bootstrap-server … --alter --entity-type topics "
+                f"--entity-name {self.topic} --add-config cleanup.policy=compact",
             )
 
     def load(self, timeout_s: float) -> Loaded:
@@ -128,11 +172,11 @@ class OffsetsTopic:
         tables: dict[str, TableMark] = {}
         for record in self._sink.read(self.topic, timeout_s):
             if record.key == self._key:
-                offset = None if record.value is None else self._parse(record, _offset)
+                offset = None if record.value is None else self._parse(record, _OffsetForm).offset()
             elif (table := self._table(record.key)) is not None:
                 tables.pop(table, None)
                 if record.value is not None:
-                    tables[table] = self._parse(record, _mark)
+                    tables[table] = self._parse(record, _MarkForm).mark()
         return Loaded(offset=offset, tables=tables)
 
     def write(self, offset: Offset | None, group: Group) -> None:
@@ -154,7 +198,21 @@ class OffsetsTopic:
         ours = name == self._name and where == {"server": self._server, "table": table}
         return table if ours and isinstance(table, str) else None
 
-    def _parse[T](self, record: RawRecord, form: Callable[[Mapping[str, object]], T]) -> T: ...
+    def _parse(self, record: RawRecord, form: type[_Form]) -> _Form:
+        try:
+            return msgspec.json.decode(record.value or b"", type=form)
+        except msgspec.MsgspecError as error:
+            key = (record.key or b"").decode(errors="replace")
+            raise OperatorError(
+                f"topic {self.topic} [{record.partition}], offset {record.offset}, key {key}: the value "
+                f"is not as pg-producer writes it: {error}",
+                remedy="write a null with this key (kafka-console-producer --property parse.key=true "
+                "--property null.marker=NULL): it is then forgotten; snapshot.mode decides the next start",
+            ) from error
+
+
+def _lsn(number: int | None) -> Lsn | None:
+    return None if number is None else Lsn(number)
 
 
 def _json(document: object) -> bytes:

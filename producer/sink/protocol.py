@@ -87,7 +87,7 @@ class Sink(Protocol):
 
     @property
     def outstanding(self) -> int:
-        """Records handed over whose report was not served yet."""
+        """Records handed over whose report was not served yet; the client's own notices may count too."""
         ...
 
     @property

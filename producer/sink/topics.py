@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 )
 
 from producer.errors import AccessDenied, KafkaUnavailable, OperatorError
-from producer.sink.verdicts import Complaints, map_kafka_error
+from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
 _REQUEST_SECONDS = 30.0
 _LEADER_SECONDS = 30.0
@@ -48,7 +48,8 @@ def ask_cluster(
             serve()
             if complaints.fatal is not None:
                 raise complaints.fatal from error
-            mapped = map_kafka_error(error, "asking Kafka for its brokers and topics")
+            said = f" ({complaints.last})" if complaints.last is not None else ""
+            mapped = map_kafka_error(error, f"asking Kafka for its brokers and topics{said}")
             if left <= turn or not isinstance(mapped, KafkaUnavailable):
                 raise mapped from error
             turn *= 2
@@ -156,7 +157,7 @@ class Topics:
             try:
                 self._admin = AdminClient(dict(self._config))
             except KafkaException as error:
-                raise map_kafka_error(error, "making the Kafka admin client") from error
+                raise refused_settings(error, "admin") from error
         return self._admin
 
 

@@ -10,7 +10,14 @@ from __future__ import annotations
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from producer.acks import Failure
-from producer.errors import AccessDenied, ConversionError, KafkaUnavailable, OperatorError, ProducerError
+from producer.errors import (
+    AccessDenied,
+    ConversionError,
+    KafkaUnavailable,
+    OperatorError,
+    ProducerError,
+    SettingsError,
+)
 
 _TOO_LARGE = {"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"}
 _RIGHTS = {
@@ -135,12 +142,20 @@ def map_kafka_error(error: object, what: str) -> ProducerError:
     return _of_name(error, f"{what}: {error.str()} ({error.name()})")
 
 
+def refused_settings(error: KafkaException, client: str) -> SettingsError:
+    """The product's error for a client that could not be made: its settings are wrong."""
+    return SettingsError(
+        f"the Kafka {client} cannot be made: {error.args[0].str() if error.args else error}",
+        remedy=f"correct bootstrap.servers or {client}.override.*",
+    )
+
+
 def _of_name(error: KafkaError, message: str) -> ProducerError:
     name = error.name()
     if name in _TOO_LARGE:
         return ConversionError(
             message,
-            remedy="raise the topic's max.message.bytes and producer.override.message.max.bytes above the size",
+            remedy="raise the topic's max.message.bytes and producer.override.message.max.bytes above it",
         )
     if name in _RIGHTS:
         return AccessDenied(

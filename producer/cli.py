@@ -1,0 +1,171 @@
+"""The command: argv -> settings -> a command; an error -> its exit code and remedy.
+
+Room: cli (IO: the terminal). Results on stdout, logs and progress on stderr.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec
+
+import click
+
+from producer import __version__, commands, observe
+from producer.clock import SystemClock
+from producer.errors import ProducerError
+from producer.pipeline.run import Runner
+from producer.pipeline.stop import Stop
+from producer.settings import Settings, load_settings
+from producer.transcode import compiled
+
+P = ParamSpec("P")
+Command = Callable[Concatenate[Settings, P], int | None]
+
+_BUG = 1
+_log = observe.logger("producer")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(
+    __version__,
+    prog_name="pg-producer",
+    message=f"%(prog)s %(version)s (transcoder {'compiled' if compiled else 'not compiled'})",
+)
+def cli() -> None:
+    """PostgreSQL tables and their changes, as Avro on Kafka topics."""
+
+
+def _command(name: str, *, group: click.Group = cli) -> Callable[[Command[P]], click.Command]:
+    """A command that takes settings: --config, --set, --help, --version, and the exit codes."""
+
+    def decorate(function: Command[P]) -> click.Command:
+        @group.command(name, help=function.__doc__)
+        @click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            help="A .toml, .json or .properties file, or a Connect document.",
+        )
+        @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting; wins over all others.")
+        @click.version_option(__version__, prog_name="pg-producer")
+        @functools.wraps(function)
+        def wrapped(config: Path | None, sets: tuple[str, ...], *args: P.args, **kwargs: P.kwargs) -> None:
+            sys.exit(_run(function, config, sets, *args, **kwargs))
+
+        return wrapped
+
+    return decorate
+
+
+def _run(
+    function: Command[P], config: Path | None, sets: tuple[str, ...], *args: P.args, **kwargs: P.kwargs
+) -> int:
+    try:
+        loaded = load_settings(config, sets)
+        observe.configure(loaded.settings.log_level, loaded.settings.log_format)
+        for warning in loaded.warnings:
+            _log.warning(warning)
+        return function(loaded.settings, *args, **kwargs) or 0
+    except ProducerError as error:
+        _tell(error)
+        return error.verdict.value
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as `head` does.
+        return 0
+
+
+def _tell(error: ProducerError) -> None:
+    if observe.json_lines():
+        _log.error(error.message, remedy=error.remedy, kind=type(error).__name__)
+        return
+    click.echo(f"error: {error.message}", err=True)
+    if error.remedy:
+        click.echo(f"  remedy: {error.remedy}", err=True)
+
+
+@_command("run")
+@click.option("--once", is_flag=True, help="Stop when all that was committed before the start is delivered.")
+@click.option("--skip-position", metavar="LSN:ORDINAL", help="Leave out one named event.")
+def run(settings: Settings, once: bool, skip_position: str | None) -> None:
+    """Snapshot where due, then stream, until told to stop."""
+    if skip_position is not None:
+        raise commands.not_yet("--skip-position", "mend the row, or leave its table out with table.exclude.list")
+    clock = SystemClock()
+    stop = Stop(clock)
+    stop.listen()
+    Runner(settings, clock, stop, once=once).run()
+
+
+@_command("check")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def check(settings: Settings, as_json: bool) -> int:
+    """Try every precondition of `run`; 3 when something must be mended."""
+    return commands.check(settings, as_json=as_json)
+
+
+@_command("status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def status(settings: Settings, as_json: bool) -> None:
+    """Slot, lag, snapshot progress, topics."""
+    commands.status(settings, as_json=as_json)
+
+
+@_command("schemas")
+def schemas(settings: Settings) -> None:
+    """The Avro schemas of the selected tables, without touching Kafka."""
+    commands.schemas(settings)
+
+
+@_command("tail")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.option("--once", is_flag=True, help="Stop at the topics' ends.")
+@click.option("--from-end", is_flag=True, help="Only what arrives from now on.")
+def tail(settings: Settings, tables: tuple[str, ...], once: bool, from_end: bool) -> None:
+    """Decoded events from the topics, one JSON document a line."""
+    clock = SystemClock()
+    commands.tail(settings, tables, once=once, from_end=from_end, clock=clock)
+
+
+@cli.group()
+def slot() -> None:
+    """The replication slot."""
+
+
+@_command("drop", group=slot)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(settings: Settings, yes: bool) -> None:
+    """Give the slot up: the source keeps no more WAL for us."""
+    question = f"Drop the replication slot {settings.slot_name}? Changes from now on are not kept for us."
+    if not yes and not click.confirm(question, err=True):
+        raise click.Abort
+    commands.drop_slot(settings)
+
+
+@_command("grants")
+def grants(settings: Settings) -> None:
+    """The SQL that prepares the source."""
+    raise commands.not_yet("grants", "`pg-producer check` prints the statements that are missing")
+
+
+@_command("verify")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+def verify(settings: Settings, tables: tuple[str, ...]) -> None:
+    """Compare tables with topics."""
+    raise commands.not_yet("verify", "compare the topics' content by a consumer of your own for now")
+
+
+@_command("worker")
+def worker(settings: Settings) -> None:
+    """Many connectors, with Kafka Connect's REST interface."""
+    raise commands.not_yet("worker", "run one `pg-producer run` for each connector for now")
+
+
+def main() -> None:
+    """The entry point of `pg-producer` and `python -m producer`."""
+    try:
+        cli(prog_name="pg-producer")
+    except Exception:
+        _log.exception("a bug in pg-producer: please report it with the lines above")
+        sys.exit(_BUG)

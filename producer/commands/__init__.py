@@ -1,0 +1,6 @@
+"""The commands beside `run`: each looks, prints, and changes nothing but what its name says."""
+
+from producer.commands.check import check
+from producer.commands.look import drop_slot, not_yet, schemas, status, tail
+
+__all__ = ["check", "drop_slot", "not_yet", "schemas", "status", "tail"]

@@ -1,0 +1,168 @@
+"""`check`: every precondition of `run`, tried, one line each, with its remedy.
+
+Room: commands (IO through the stages).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import click
+
+from producer.errors import ProducerError, Verdict
+from producer.events import Relation
+from producer.pipeline import stages
+from producer.schema import avro, topics
+from producer.schema.registry import Registry
+from producer.settings import Settings
+from producer.sink.kafka import KafkaSink
+from producer.source import catalog, preflight, slot
+from producer.source.catalog import Table
+from producer.source.preflight import Finding
+from producer.source.wire import Connection, Server, connect
+from producer.transcode import compiled
+
+_KAFKA_SECONDS = 10.0
+_MARKS = {"ok": "ok", "warning": "warning", "failed": "FAILED"}
+
+
+def check(settings: Settings, *, as_json: bool) -> int:
+    """Print all findings; 0, or 3 when one of them failed."""
+    findings = list(_all(settings))
+    failed = any(finding.status == "failed" for finding in findings)
+    if as_json:
+        rows = [
+            {"name": f.name, "status": f.status, "detail": f.detail, "remedy": f.remedy} for f in findings
+        ]
+        click.echo(json.dumps({"ok": not failed, "findings": rows}, indent=2, ensure_ascii=False))
+    else:
+        for finding in findings:
+            click.echo(f"{_MARKS[finding.status]:8} {finding.name}: {finding.detail}")
+            if finding.remedy and finding.status != "ok":
+                click.echo(f"{'':8}   remedy: {finding.remedy}")
+    return Verdict.OPERATOR.value if failed else 0
+
+
+def _all(settings: Settings) -> Iterator[Finding]:
+    yield Finding(
+        name="transcoder",
+        status="ok" if compiled else "warning",
+        detail="compiled" if compiled else "not compiled: correct, but about fifty times slower",
+        remedy="" if compiled else "install a C compiler, then pip install --force-reinstall pg-producer",
+    )
+    relations: list[Relation] = []
+    yield from _guarded("source", lambda: _source(settings, relations))
+    yield from _guarded("kafka", lambda: _kafka(settings, relations))
+    yield from _guarded("schema registry", lambda: _registry(settings, relations))
+
+
+def _guarded(name: str, look: Callable[[], Iterator[Finding | ProducerError]]) -> Iterator[Finding]:
+    """Errors as findings: a broken set-up is told as far as it can be told."""
+    try:
+        for finding in look():
+            yield finding if isinstance(finding, Finding) else Finding.of(name, finding)
+    except ProducerError as error:
+        yield Finding.of(name, error)
+
+
+def _source(settings: Settings, relations: list[Relation]) -> Iterator[Finding | ProducerError]:
+    server = stages.server(settings)
+    connection = connect(server)
+    with connection:
+        yield Finding(name="connection", status="ok", detail=server.where)
+        yield from preflight.server(slot.identify(connection), preflight.wal_level(connection))
+        yield from _plugin(connection, server, settings)
+        yield from preflight.slot(connection, settings.slot_name, settings.plugin_name, server)
+        yield from _tables(connection, server, settings, relations)
+
+
+def _plugin(connection: Connection, server: Server, settings: Settings) -> Iterator[Finding | ProducerError]:
+    try:
+        preflight.plugin_allowed(connection, settings.plugin_name)
+    except ProducerError as error:
+        yield error
+    if preflight.wal_level(connection) == "logical":
+        yield from preflight.replication(server, settings.plugin_name)
+
+
+def _tables(
+    connection: Connection, server: Server, settings: Settings, relations: list[Relation]
+) -> Iterator[Finding | ProducerError]:
+    every = catalog.tables(connection)
+    chosen = catalog.selected(every, settings.wants_table)
+    topics.check_collisions(settings.topic_prefix, [(table.schema, table.name) for table in chosen])
+    yield Finding(
+        name="tables",
+        status="ok" if chosen else "failed",
+        detail=f"{len(chosen)} selected of {len(every)}",
+        remedy="" if chosen else "look at schema.include.list and table.include.list; is database.dbname right?",
+    )
+    yield from _odd(every, settings)
+    yield from preflight.rights(connection, chosen, server.user)
+    relations.extend(catalog.relations(connection, [t for t in chosen if not t.partitioned]).values())
+    yield from preflight.identities(connection, relations)
+
+
+def _odd(every: list[Table], settings: Settings) -> Iterator[Finding]:
+    for table in every:
+        if not settings.wants_table(table.schema, table.name):
+            continue
+        if table.partitioned:
+            yield Finding(
+                name=f"table {table.qualified_name}",
+                status="failed",
+                detail="partitioned tables are not supported yet",
+                remedy="leave it out with table.exclude.list",
+            )
+        elif table.persistence == "unlogged":
+            yield Finding(
+                name=f"table {table.qualified_name}",
+                status="warning",
+                detail="is unlogged: not captured",
+                remedy=f'ALTER TABLE "{table.schema}"."{table.name}" SET LOGGED;',
+            )
+
+
+def _kafka(settings: Settings, relations: list[Relation]) -> Iterator[Finding | ProducerError]:
+    sink: KafkaSink = stages.sink(settings)
+    try:
+        brokers = sink.ping(_KAFKA_SECONDS)
+        yield Finding(
+            name="kafka", status="ok", detail=f"{settings.bootstrap_servers}, {brokers} broker(s) answer"
+        )
+        if not settings.topic_creation_enable:
+            names = [topics.topic_name(settings.topic_prefix, r.schema, r.name) for r in relations]
+            sink.ensure_topics(names, partitions=1, replication_factor=-1, config={}, create=False)
+            yield Finding(name="topics", status="ok", detail=f"{len(names)} exist")
+    finally:
+        sink.close(0)
+
+
+def _registry(settings: Settings, relations: list[Relation]) -> Iterator[Finding | ProducerError]:
+    registry: Registry = stages.registry(settings)
+    subjects = registry.ping()
+    yield Finding(
+        name="schema registry",
+        status="ok",
+        detail=f"{settings.schema_registry_url} answers, {subjects} subjects",
+    )
+    refused = 0
+    for relation in relations:
+        schema = avro.table_schema(relation, prefix=settings.topic_prefix)
+        pairs = [(f"{schema.topic}-value", schema.value_schema)]
+        if schema.key_schema is not None:
+            pairs.append((f"{schema.topic}-key", schema.key_schema))
+        for subject, text in pairs:
+            if not registry.compatible(subject, text):
+                refused += 1
+                yield Finding(
+                    name=f"schema of {relation.qualified_name}",
+                    status="failed",
+                    detail=f"the registry would refuse it for subject {subject}",
+                    remedy="a new topic.prefix, or the subject's compatibility set to NONE",
+                )
+    if relations and not refused:
+        yield Finding(
+            name="schemas", status="ok", detail=f"compatible with the registered ones ({len(relations)} tables)"
+        )

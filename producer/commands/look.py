@@ -1,0 +1,176 @@
+"""`status`, `schemas`, `tail`, `slot drop`.
+
+Room: commands (IO through the stages).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+from producer.clock import Clock
+from producer.errors import AccessDenied, NotSupportedYet, OperatorError, SettingsError
+from producer.pipeline import stages
+from producer.schema import avro, topics
+from producer.settings import Settings
+from producer.sink.kafka import KafkaSink
+from producer.sink.offsets import Loaded
+from producer.sink.reader import TopicReader, as_json, table_topics
+from producer.source import catalog, slot
+from producer.source.wire import connect
+
+_LOAD_SECONDS = 15.0
+
+
+def not_yet(what: str, meanwhile: str) -> NotSupportedYet:
+    """A command of the contract that a later release brings."""
+    return NotSupportedYet(f"{what} is not supported yet", remedy=meanwhile)
+
+
+def status(settings: Settings, *, as_json: bool) -> None:
+    """Slot, lag, snapshot progress, topics."""
+    document = _status(settings)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    for name, value in document.items():
+        if isinstance(value, dict):
+            click.echo(f"{name}:")
+            for inner, one in value.items():
+                click.echo(f"  {inner}: {one}")
+        elif isinstance(value, list):
+            click.echo(f"{name}:")
+            for one in value:
+                click.echo("  " + ", ".join(f"{k} {v}" for k, v in one.items()))
+        else:
+            click.echo(f"{name}: {value}")
+
+
+def _status(settings: Settings) -> dict[str, object]:
+    with connect(stages.server(settings)) as connection:
+        found = slot.find(connection, settings.slot_name)
+        now = connection.execute(b"SELECT extract(epoch FROM now())::float8").fetchone()
+        chosen = catalog.selected(catalog.tables(connection), settings.wants_table)
+    sink = stages.sink(settings)
+    try:
+        sink.ping(_LOAD_SECONDS)
+        loaded = _load(settings, sink)
+    finally:
+        sink.close(0)
+    offset = loaded.offset
+    behind = None
+    if now is not None and offset is not None and offset.commit_us is not None:
+        behind = max(0.0, round(float(str(now[0])) - offset.commit_us / 1e6, 3))
+    caught_up = found is not None and not found.lag_bytes
+    return {
+        "name": settings.name,
+        "slot": None
+        if found is None
+        else {
+            "name": found.name,
+            "plugin": found.plugin,
+            "active": found.active_pid is not None,
+            "active_pid": found.active_pid,
+            "reader": found.reader,
+            "confirmed_lsn": None if found.confirmed_lsn is None else str(found.confirmed_lsn),
+            "restart_lsn": None if found.restart_lsn is None else str(found.restart_lsn),
+            "wal_status": found.wal_status,
+            "retained_bytes": found.retained_bytes,
+            "lag_bytes": found.lag_bytes,
+        },
+        "lag": {
+            "bytes": None if found is None else found.lag_bytes,
+            # With nothing left to read the last commit's age is no lag.
+            "seconds": 0.0 if caught_up else behind,
+        },
+        "position": None if offset is None else str(offset.lsn),
+        "last_commit_lsn": None if offset is None or offset.commit_lsn is None else str(offset.commit_lsn),
+        "snapshot": {
+            "state": None if offset is None else offset.snapshot,
+            "tables_done": len(loaded.tables),
+            "tables": len(chosen),
+            "rows": sum(mark.rows for mark in loaded.tables.values()),
+        },
+        "topics": [
+            {
+                "table": table.qualified_name,
+                "topic": topics.topic_name(settings.topic_prefix, table.schema, table.name),
+            }
+            for table in chosen
+        ],
+    }
+
+
+def _load(settings: Settings, sink: KafkaSink) -> Loaded:
+    """What the offsets topic remembers; nothing while there is no such topic."""
+    try:
+        sink.ensure_topics(
+            [settings.offset_storage_topic], partitions=1, replication_factor=-1, config={}, create=False
+        )
+    except AccessDenied:
+        raise
+    except OperatorError:
+        return Loaded()
+    return stages.offsets(settings, sink).load(_LOAD_SECONDS)
+
+
+def schemas(settings: Settings) -> None:
+    """The Avro schemas of the selected tables, one JSON document."""
+    with connect(stages.server(settings)) as connection:
+        chosen = catalog.selected(catalog.tables(connection), settings.wants_table)
+        relations = catalog.relations(connection, chosen)
+    document = {}
+    for relation in relations.values():
+        schema = avro.table_schema(relation, prefix=settings.topic_prefix)
+        document[relation.qualified_name] = {
+            "topic": schema.topic,
+            "key": None if schema.key_schema is None else json.loads(schema.key_schema),
+            "value": json.loads(schema.value_schema),
+        }
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def tail(
+    settings: Settings, tables: Sequence[str], *, once: bool, from_end: bool, clock: Clock
+) -> None:
+    """Print decoded events, one JSON document a line."""
+    registry = stages.registry(settings)
+    overrides = stages.sink(settings)
+    servers, consumer = settings.bootstrap_servers, overrides.consumer
+    overrides.close(0)
+    reader = TopicReader(servers, {k: str(v) for k, v in consumer.items() if isinstance(v, str)}, registry.schema)
+    wanted = [_topic(settings, table) for table in tables] or table_topics(settings.topic_prefix)
+    try:
+        for record in reader.records(wanted, from_beginning=not from_end, once=once):
+            sys.stdout.write(json.dumps(as_json(record), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return
+
+
+def _topic(settings: Settings, table: str) -> str:
+    schema, dot, name = table.partition(".")
+    if not dot:
+        schema, name = "public", table
+    if not name or not schema:
+        raise SettingsError(f"{table!r} is no table", remedy="name it as schema.table")
+    return topics.topic_name(settings.topic_prefix, schema, name)
+
+
+def drop_slot(settings: Settings) -> None:
+    """Drop the slot.
+
+    Raises:
+        SlotInUse: a reader is active.
+    """
+    server = stages.server(settings)
+    with connect(server) as connection:
+        dropped = slot.drop(connection, server, settings.slot_name)
+    click.echo(
+        f"dropped the replication slot {settings.slot_name}"
+        if dropped
+        else f"there is no replication slot {settings.slot_name}"
+    )

@@ -1,0 +1,398 @@
+"""The order of work: preflight, snapshot where due, stream; and again after a temporary fault.
+
+Room: pipeline (IO through the stages it makes). docs/DESIGN.md, "Life of a record".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from producer import __version__, observe
+from producer.clock import Clock
+from producer.decode import wal2json
+from producer.errors import KafkaUnavailable, ProducerError, SlotInUse, SlotLost, TemporaryError
+from producer.lsn import ZERO, Lsn
+from producer.observe import Counters
+from producer.pipeline import stages
+from producer.pipeline.progress import Progress
+from producer.pipeline.snapshot import SnapshotCopy
+from producer.pipeline.stop import Stop
+from producer.pipeline.stream import StreamLoop
+from producer.pipeline.tables import Tables
+from producer.settings import Settings
+from producer.sink.offsets import Loaded, Offset, OffsetsTopic
+from producer.sink.protocol import Sink
+from producer.sink.verdicts import map_kafka_error
+from producer.source import preflight, slot
+from producer.source.catalog import Table
+from producer.source.replication import ReplicationStream
+from producer.source.snapshot import Snapshot
+from producer.source.wire import Connection, Server, connect, connect_replication
+from producer.transcode.source_block import SourceBlock
+from producer.transcode.walker import Walker
+
+_log = observe.logger("producer.run")
+
+_LOAD_SECONDS = 30.0
+_BACKOFF_SECONDS = 0.5
+# A warm standby looks often: it takes over within seconds.
+_STANDBY_SECONDS = 1.0
+_STATUS_SHARE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What is known once the source was looked at."""
+
+    connection: Connection
+    identity: slot.Identity
+    found: slot.Slot | None
+    loaded: Loaded
+
+
+class Runner:
+    """One connector: one database, one slot, one sink."""
+
+    def __init__(self, settings: Settings, clock: Clock, stop: Stop, *, once: bool = False) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._stop = stop
+        self._once = once
+        self._server: Server = stages.server(settings)
+        self._walker = Walker()
+        self._block = SourceBlock(
+            version=__version__, name=settings.topic_prefix, database=settings.database_dbname
+        )
+        self.counters = Counters()
+        self._failing_since: float | None = None
+        self._attempt = 0
+
+    def run(self) -> None:
+        """Work until told to stop, or until `once` is done.
+
+        Raises:
+            ProducerError: an operator must act, or a fault outlived errors.retry.timeout.
+        """
+        while not self._stop.requested:
+            sink = stages.sink(self._settings)
+            try:
+                if self._with(sink):
+                    return
+            except TemporaryError as error:
+                self._back_off(sink, error)
+            finally:
+                left = sink.close(0 if self._stop.expired() else 2)
+            if left and self._stop.requested:
+                raise KafkaUnavailable(
+                    f"Kafka did not take {left} records in time; they come again at the next start",
+                    remedy="are the brokers up? nothing is lost: what is unconfirmed is sent again",
+                )
+
+    def _with(self, sink: Sink) -> bool:
+        """One session of the sink; True when the work is done."""
+        offsets = stages.offsets(self._settings, sink)
+        registry = stages.registry(self._settings)
+        tables = Tables(self._settings, sink, registry, self._walker)
+        with ExitStack() as stack:
+            start = self._look(stack, sink, offsets, tables)
+            if self._settings.snapshot_mode == "initial_only":
+                self._copy_only(start, tables, sink)
+                return True
+            offset = self._snapshot_where_due(start, tables, sink, offsets)
+            if offset is None:
+                return True
+            self._stream(start, tables, sink, offsets, offset)
+        return self._once or self._stop.requested
+
+    def _look(self, stack: ExitStack, sink: Sink, offsets: OffsetsTopic, tables: Tables) -> _Start:
+        """Everything that can be refused is refused here, before a slot is made."""
+        connection = connect(self._server)
+        stack.callback(connection.close)
+        identity = slot.identify(connection)
+        initial_only = self._settings.snapshot_mode == "initial_only"
+        level = "logical" if initial_only else preflight.wal_level(connection)
+        preflight.demand(preflight.server(identity, level))
+        if not initial_only:
+            preflight.plugin_allowed(connection, self._settings.plugin_name)
+        chosen = tables.select(connection)
+        preflight.demand(preflight.rights(connection, chosen, self._server.user))
+        found = slot.find(connection, self._settings.slot_name)
+        if found is not None and not initial_only:
+            slot.usable(found, self._settings.plugin_name, self._server.dbname)
+        sink.ping(10)
+        tables.ensure_topics()
+        if initial_only:
+            return _Start(connection, identity, found, Loaded())
+        offsets.ensure(create=True)
+        return _Start(connection, identity, found, offsets.load(_LOAD_SECONDS))
+
+    def _snapshot_where_due(
+        self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic
+    ) -> Offset | None:
+        """The position to stream from, its snapshot complete; None when stopped before."""
+        stored, found = start.loaded.offset, start.found
+        if stored is not None:
+            self._compare(stored, start)
+            if stored.snapshot != "running":
+                return stored
+            unread = [t for t in tables.chosen if t.qualified_name not in start.loaded.tables]
+            return self._copy(start, tables, sink, offsets, stored, unread, first_reading=False)
+        wants_rows = self._settings.snapshot_mode == "initial"
+        if found is not None:
+            offset = self._offset(start, found.confirmed_lsn or ZERO, running=wants_rows)
+            self._store(offsets, sink, offset)
+            if not wants_rows:
+                return offset
+            return self._copy(start, tables, sink, offsets, offset, tables.chosen, first_reading=False)
+        # What could refuse a schema is asked before the slot exists.
+        tables.prepare(start.connection, tables.chosen)
+        return self._make_slot(start, tables, sink, offsets, wants_rows=wants_rows)
+
+    def _make_slot(
+        self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic, *, wants_rows: bool
+    ) -> Offset | None:
+        """Slot and snapshot together; a slot whose start fails is dropped again."""
+        name = self._settings.slot_name
+        with ExitStack() as stack:
+            replication = connect_replication(self._server)
+            stack.callback(replication.close)
+            made = slot.create(replication, self._server, name, self._settings.plugin_name)
+            try:
+                offset = self._offset(start, made.consistent_point, running=wants_rows)
+                snapshot = None
+                if wants_rows:
+                    readers = min(self._settings.snapshot_max_threads, len(tables.chosen))
+                    snapshot = stack.enter_context(
+                        contextlib.closing(Snapshot(self._server, readers, made.snapshot_name))
+                    )
+                replication.close()
+                self._store(offsets, sink, offset)
+            except BaseException:
+                replication.close()
+                self._drop_quietly(name)
+                raise
+            _log.info("the slot was made", slot=name, consistent_point=str(made.consistent_point))
+            if snapshot is None:
+                return offset
+            return self._copy(
+                start, tables, sink, offsets, offset, tables.chosen, first_reading=True, snapshot=snapshot
+            )
+
+    def _drop_quietly(self, name: str) -> None:
+        try:
+            with connect(self._server) as connection:
+                _await_reader_gone(connection, name, self._clock)
+                slot.drop(connection, self._server, name)
+        except ProducerError as error:
+            _log.error("the slot of a failed start could not be dropped", slot=name, reason=error.message)
+
+    def _copy(
+        self,
+        start: _Start,
+        tables: Tables,
+        sink: Sink,
+        offsets: OffsetsTopic,
+        offset: Offset,
+        wanted: list[Table],
+        *,
+        first_reading: bool,
+        snapshot: Snapshot | None = None,
+    ) -> Offset | None:
+        """Copy what is wanted, then say so in the offsets topic."""
+        position = offset.consistent_point or offset.lsn
+        again = wanted
+        while again:
+            if snapshot is None:
+                snapshot = Snapshot(self._server, min(self._settings.snapshot_max_threads, len(again)))
+            with contextlib.closing(snapshot), self._bars() as bars:
+                copy = SnapshotCopy(
+                    settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters,
+                    tables=tables, walker=self._walker, sink=sink, offsets=offsets, block=self._block,
+                    bars=bars, position=position, first_reading=first_reading,
+                )  # fmt: skip
+                again = copy.run(start.connection, snapshot, again)
+            if self._stop.requested:
+                return None
+            snapshot, first_reading = None, False
+        done = replace(offset, snapshot="completed")
+        self._store(offsets, sink, done)
+        _log.info("the snapshot is complete", rows=self.counters.snapshot_rows, tables=len(wanted))
+        return done
+
+    def _copy_only(self, start: _Start, tables: Tables, sink: Sink) -> None:
+        """snapshot.mode=initial_only: no slot, no position."""
+        again = tables.chosen
+        first_reading = True
+        position = start.identity.insert_lsn or ZERO
+        while again and not self._stop.requested:
+            readers = min(self._settings.snapshot_max_threads, len(again))
+            with contextlib.closing(Snapshot(self._server, readers)) as snapshot, self._bars() as bars:
+                copy = SnapshotCopy(
+                    settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters,
+                    tables=tables, walker=self._walker, sink=sink, offsets=None, block=self._block,
+                    bars=bars, position=position, first_reading=first_reading,
+                )  # fmt: skip
+                again = copy.run(start.connection, snapshot, again)
+            first_reading = False
+
+    def _stream(
+        self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset
+    ) -> None:
+        self._remember_shapes(start.connection, tables)
+        target = start.identity.insert_lsn.page_start() if self._once and start.identity.insert_lsn else None
+        progress = Progress(offsets, offset, self._clock)
+        replication = connect_replication(self._server)
+        stream = ReplicationStream(replication, self._server, self._clock)
+        with contextlib.closing(stream):
+            timeout_ms = stream.timeout_ms()
+            status_seconds = self._settings.status_update_interval_ms / 1000
+            if timeout_ms:
+                status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
+            stream.on_notice(self._notice)
+            options = wal2json.options(
+                [(table.schema, table.name) for table in tables.chosen], self._settings.skipped_operations
+            )
+            stream.start(self._settings.slot_name, offset.lsn, options)
+            _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
+            loop = StreamLoop(
+                settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters,
+                stream=stream, catalog=lambda: self._alive(start), tables=tables, walker=self._walker,
+                sink=sink, progress=progress, block=self._block, previous_commit=offset.commit_lsn,
+                target=target, status_seconds=status_seconds, started=self._recovered,
+            )  # fmt: skip
+            loop.run()
+            self._settle(progress, sink, stream)
+
+    def _settle(self, progress: Progress, sink: Sink, stream: ReplicationStream) -> None:
+        """Nothing more is read: wait for the acks, write the position, confirm it."""
+        deadline = self._clock.monotonic() + (_LOAD_SECONDS if not self._stop.requested else 8)
+        while not progress.settled:
+            sink.wait(0.02)
+            progress.step()
+            if progress.failure is not None:
+                raise map_kafka_error(progress.failure, "delivering records")
+            if self._stop.expired() or self._clock.monotonic() > deadline:
+                raise KafkaUnavailable(
+                    "Kafka did not ack in time; what is unconfirmed comes again at the next start",
+                    remedy="are the brokers up? nothing is lost",
+                )
+        stream.confirm(progress.confirmable)
+
+    def _alive(self, start: _Start) -> Connection:
+        """The ordinary session, opened again when the server has closed it."""
+        if start.connection.closed:
+            return connect(self._server)
+        return start.connection
+
+    def _compare(self, stored: Offset, start: _Start) -> None:
+        """Refuse a slot that cannot give what follows our position.
+
+        Raises:
+            SlotLost: gone, moved forward, or of another server.
+        """
+        name = self._settings.slot_name
+        remedy = (
+            f"`pg-producer slot drop`, then forget the stored position (a tombstone for this connector in "
+            f"{self._settings.offset_storage_topic}) and run again: a new snapshot is taken; changes between "
+            "the stored position and now are not in the log any more"
+        )
+        if stored.system_id and stored.system_id != start.identity.system_id:
+            raise SlotLost(
+                f"the stored position {stored.lsn} belongs to another server (system id {stored.system_id}, "
+                f"here {start.identity.system_id})",
+                remedy=remedy,
+            )
+        if start.found is None:
+            raise SlotLost(
+                f"the replication slot {name} is gone, and the stored position is {stored.lsn}", remedy=remedy
+            )
+        confirmed = start.found.confirmed_lsn or ZERO
+        if confirmed > stored.lsn:
+            raise SlotLost(
+                f"the replication slot {name} stands at {confirmed}, ahead of our position {stored.lsn}: "
+                "somebody moved it or made it anew, and what lies between is gone",
+                remedy=remedy,
+            )
+
+    def _offset(self, start: _Start, lsn: Lsn, *, running: bool) -> Offset:
+        return Offset(
+            lsn=lsn,
+            slot=self._settings.slot_name,
+            system_id=start.identity.system_id,
+            timeline=start.identity.timeline,
+            snapshot="running" if running else None,
+            consistent_point=lsn,
+        )
+
+    def _store(self, offsets: OffsetsTopic, sink: Sink, offset: Offset) -> None:
+        """Write a position and wait for its ack."""
+        stages.write_and_wait(offsets, sink, offset, self._clock, self._stop)
+
+    def _remember_shapes(self, connection: Connection, tables: Tables) -> None:
+        """Note the tables' shapes, and say aloud which of them lose changes."""
+        for finding in preflight.identities(connection, tables.remember(connection)):
+            if finding.status == "failed":
+                _log.error(finding.detail, check=finding.name, remedy=finding.remedy)
+
+    def _notice(self, text: str) -> None:
+        """wal2json's only word of a change that it could not print."""
+        if "no tuple identifier" not in text:
+            return
+        table = text.rpartition("in table ")[2].strip().strip('"').replace('"."', ".")
+        lost = self.counters.lost_changes
+        lost[table] = lost.get(table, 0) + 1
+        if lost[table] == 1 or lost[table] % 1000 == 0:
+            _log.error(
+                "a change was not logged by the source: the table has no replica identity",
+                table=table, lost=lost[table], remedy="ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key",
+            )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _bars(self) -> Iterator[observe.SnapshotProgress]:
+        bars = sys.stderr.isatty() and self._settings.log_format == "text"
+        with observe.snapshot_progress(self._clock, bars=bars) as progress:
+            yield progress
+
+    def _recovered(self) -> None:
+        self._failing_since = None
+        self._attempt = 0
+
+    def _back_off(self, sink: Sink, error: TemporaryError) -> None:
+        """Wait a little longer each time, with jitter; give up after errors.retry.timeout.
+
+        Raises:
+            TemporaryError: the time is over.
+        """
+        now = self._clock.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        limit = self._settings.errors_retry_timeout
+        if limit >= 0 and (now - self._failing_since) * 1000 >= limit:
+            raise error
+        longest = self._settings.errors_retry_delay_max_ms / 1000
+        if isinstance(error, SlotInUse):
+            longest = min(longest, _STANDBY_SECONDS)
+        seconds = min(longest, _BACKOFF_SECONDS * 2**self._attempt) * random.uniform(0.5, 1)  # noqa: S311
+        self._attempt = min(self._attempt + 1, 16)
+        self.counters.reconnects += 1
+        _log.warning("a temporary fault", reason=error.message, remedy=error.remedy, retry_in=round(seconds, 2))
+        until = now + seconds
+        if limit >= 0:
+            until = min(until, self._failing_since + limit / 1000)
+        while self._clock.monotonic() < until and not self._stop.requested:
+            sink.wait(0.1)
+
+
+def _await_reader_gone(connection: Connection, name: str, clock: Clock) -> None:
+    """Wait a moment for the walsender that made the slot to end."""
+    deadline = clock.monotonic() + 5
+    while clock.monotonic() < deadline:
+        found = slot.find(connection, name)
+        if found is None or found.active_pid is None:
+            return
+        connection.execute(b"SELECT pg_sleep(0.05)")

@@ -1,0 +1,90 @@
+"""Making the stages from the settings.
+
+Room: pipeline (IO through the stages it makes).
+"""
+
+from __future__ import annotations
+
+from producer.acks import Group
+from producer.clock import Clock
+from producer.errors import KafkaUnavailable
+from producer.pipeline.stop import Stop
+from producer.schema.registry import Registry
+from producer.settings import Settings
+from producer.sink.kafka import KafkaSink, map_kafka_error
+from producer.sink.offsets import Offset, OffsetsTopic
+from producer.sink.protocol import Sink
+from producer.source.wire import Server
+
+
+def server(settings: Settings) -> Server:
+    """Where the source is."""
+    ssl = {
+        "sslmode": settings.database_sslmode,
+        "sslrootcert": settings.database_sslrootcert,
+        "sslcert": settings.database_sslcert,
+        "sslkey": settings.database_sslkey,
+    }
+    password = settings.database_password
+    return Server(
+        host=settings.database_hostname,
+        port=settings.database_port,
+        user=settings.database_user,
+        password=password.get_secret_value() if password is not None else None,
+        dbname=settings.database_dbname,
+        application_name=f"pg-producer {settings.name}",
+        ssl=tuple((name, value) for name, value in ssl.items() if value),
+        initial_statements=settings.database_initial_statements,
+    )
+
+
+def sink(settings: Settings) -> KafkaSink:
+    """Kafka."""
+    return KafkaSink(
+        settings.bootstrap_servers,
+        client_id=f"pg-producer-{settings.name}",
+        overrides=settings.producer_override,
+        admin_overrides=settings.admin_override,
+        consumer_overrides=settings.consumer_override,
+    )
+
+
+def registry(settings: Settings) -> Registry:
+    """The schema registry."""
+    login = settings.schema_registry_basic_auth_user_info
+    return Registry(
+        settings.schema_registry_url,
+        basic_auth=login.get_secret_value() if login is not None else None,
+        ssl=settings.schema_registry_ssl,
+        auto_register=settings.auto_register_schemas,
+    )
+
+
+def offsets(settings: Settings, into: Sink) -> OffsetsTopic:
+    """Our position's topic."""
+    return OffsetsTopic(
+        into,
+        settings.offset_storage_topic,
+        name=settings.name,
+        server=settings.topic_prefix,
+        replication_factor=settings.offset_storage_replication_factor,
+    )
+
+
+def write_and_wait(topic: OffsetsTopic, into: Sink, offset: Offset, clock: Clock, stop: Stop) -> None:
+    """Write a position and wait until Kafka has acked it.
+
+    Raises:
+        KafkaUnavailable: it did not, in 30 seconds or in the time of an orderly stop.
+    """
+    group = Group()
+    topic.write(offset, group)
+    deadline = clock.monotonic() + 30
+    while group.pending:
+        into.wait(0.05)
+        if clock.monotonic() > deadline or stop.expired():
+            raise KafkaUnavailable(
+                "Kafka did not ack our position in time", remedy="are the brokers up, and bootstrap.servers right?"
+            )
+    if group.failure is not None:
+        raise map_kafka_error(group.failure, "storing our position")

@@ -1,0 +1,6 @@
+"""The settings: the only reader of environment and files in the package."""
+
+from producer.settings.load import Loaded, describe, load_settings
+from producer.settings.model import Settings
+
+__all__ = ["Loaded", "Settings", "describe", "load_settings"]

@@ -1,0 +1,47 @@
+"""Values that ask for a feature of a later release: refused, never ignored.
+
+Room: settings (pure). A release that brings a feature takes its line away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_SET: Callable[[Any], bool] = bool
+
+
+def _other_than(*supported: object) -> Callable[[Any], bool]:
+    return lambda value: value not in supported
+
+
+NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "replication.method": (_other_than("LOG_BASED"), "only LOG_BASED is"),
+    "plugin.name": (_other_than("wal2json"), "only wal2json is"),
+    "slot.failover": (_SET, "failover slots are not"),
+    "column.include.list": (_SET, "leaving columns out is not"),
+    "column.exclude.list": (_SET, "leaving columns out is not"),
+    "message.key.columns": (_SET, "the key is the primary key, identity index or unique index"),
+    "message.prefix.include.list": (_SET, "logical messages are not"),
+    "snapshot.mode": (_other_than("initial", "initial_only", "no_data", "never"), "initial, initial_only, no_data are"),
+    "snapshot.select.statement.overrides": (_SET, "a SELECT of one's own is not"),
+    "decimal.handling.mode": (_other_than("precise"), "only precise is"),
+    "time.precision.mode": (_other_than("adaptive"), "only adaptive is"),
+    "interval.handling.mode": (_other_than("string"), "only string is"),
+    "array.handling.mode": (_other_than("array"), "only array is"),
+    "hstore.handling.mode": (_other_than("json"), "only the default is"),
+    "binary.handling.mode": (_other_than("bytes"), "only bytes is"),
+    "money.fraction.digits": (_other_than(2), "money is sent as the server's text"),
+    "avro.logical.types": (_SET, "only the semantic names are"),
+    "unchanged.toast.handling": (_other_than("reselect"), "only the default may be given"),
+    "value.nullability": (_other_than("relaxed"), "only relaxed is"),
+    "provide.transaction.metadata": (_SET, "transaction metadata is not"),
+    "heartbeat.interval.ms": (_SET, "heartbeats are not; the slot of an idle database advances without them"),
+    "exactly.once.support": (_other_than("requested"), "delivery is at least once"),
+    "errors.tolerance": (_other_than("none"), "only none is"),
+    "slot.max.retained.bytes": (_SET, "watching the source's disk is not"),
+    "slot.retention.action": (_other_than("warn"), "watching the source's disk is not"),
+    "slot.drop.on.stop": (_SET, "use `pg-producer slot drop`"),
+    "http.listen": (_SET, "the HTTP interface is not"),
+    "value.subject.name.strategy": (_other_than("TopicNameStrategy"), "only TopicNameStrategy is"),
+}

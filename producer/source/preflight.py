@@ -1,0 +1,214 @@
+"""What must be true of the source before anything is read: each check tried, with its remedy.
+
+Room: source (IO: PostgreSQL). `run` raises the first failure; `check` shows all findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from psycopg import sql
+
+from producer.errors import (
+    AccessDenied,
+    OperatorError,
+    PostgresUnavailable,
+    ProducerError,
+    ServerNotReady,
+    SlotInUse,
+)
+from producer.events import Relation
+from producer.source import slot as slots
+from producer.source.catalog import Table
+from producer.source.wire import ALLOW_WAL2JSON, Connection, Server, connect_replication, explained
+
+Status = Literal["ok", "warning", "failed"]
+_OLDEST = 100000
+_TESTED = (150000, 160000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of `check`."""
+
+    name: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, name: str, error: ProducerError) -> Finding:
+        """A failure, from the error that `run` would end with."""
+        return cls(name=name, status="failed", detail=error.message, remedy=error.remedy)
+
+
+def server(identity: slots.Identity, wal_level: str) -> Iterator[Finding | ProducerError]:
+    """The server as such: version, primary, encoding, wal_level."""
+    version = f"{identity.version // 10000}.{identity.version % 10000}"
+    if identity.version < _OLDEST:
+        yield ServerNotReady(
+            f"PostgreSQL {version} is older than 10", remedy="upgrade the server: 10 and newer can be read"
+        )
+    elif _TESTED[0] <= identity.version < _TESTED[1]:
+        yield Finding(name="server version", status="ok", detail=f"PostgreSQL {version}")
+    else:
+        yield Finding(
+            name="server version",
+            status="warning",
+            detail=f"PostgreSQL {version} should work; this release is tested on 15",
+        )
+    if identity.in_recovery:
+        yield ServerNotReady(
+            "the server is a standby: its snapshots miss running transactions",
+            remedy="set database.hostname to the primary",
+        )
+    if identity.encoding == "UTF8":
+        yield Finding(name="encoding", status="ok", detail="UTF8")
+    else:
+        yield ServerNotReady(
+            f"the database's encoding is {identity.encoding}, and only UTF8 is supported yet",
+            remedy="CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and move the data there",
+        )
+    if wal_level == "logical":
+        yield Finding(name="wal_level", status="ok", detail="logical")
+    else:
+        yield ServerNotReady(
+            f"wal_level is {wal_level}, and logical decoding needs logical",
+            remedy="ALTER SYSTEM SET wal_level = logical;  then restart the server "
+            "(Amazon RDS: rds.logical_replication = 1; Cloud SQL: cloudsql.logical_decoding = on)",
+        )
+
+
+def rights(connection: Connection, tables: Sequence[Table], user: str) -> Iterator[Finding | ProducerError]:
+    """SELECT on every selected table."""
+    refused = [table for table in tables if not table.readable]
+    for table in refused:
+        grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}; GRANT SELECT ON {} TO {};").format(
+            sql.Identifier(table.schema),
+            sql.Identifier(user),
+            sql.Identifier(table.schema, table.name),
+            sql.Identifier(user),
+        )
+        yield AccessDenied(
+            f"{user} may not read table {table.qualified_name}", remedy=grant.as_string(connection)
+        )
+    if not refused:
+        yield Finding(name="read rights", status="ok", detail=f"SELECT on {len(tables)} selected tables")
+
+
+def identities(connection: Connection, relations: Sequence[Relation]) -> Iterator[Finding]:
+    """The replica identity of each table: without one its updates and deletes are not logged."""
+    for relation in relations:
+        name = f"identity of {relation.qualified_name}"
+        if relation.identity_columns:
+            how = {"default": "primary key", "full": "FULL", "index": "index"}.get(relation.identity, "")
+            yield Finding(name=name, status="ok", detail=how)
+        else:
+            alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL;").format(
+                sql.Identifier(relation.schema, relation.name)
+            )
+            yield Finding(
+                name=name,
+                status="failed",
+                detail="no primary key and no replica identity: its UPDATEs and DELETEs are not logged, and lost",
+                remedy=alter.as_string(connection) + "  (or give it a primary key)",
+            )
+
+
+def slot(connection: Connection, name: str, plugin: str, at: Server) -> Iterator[Finding | ProducerError]:
+    """The slot: usable, or still to be made and room for it."""
+    found = slots.find(connection, name)
+    if found is None:
+        row = connection.execute(
+            b"SELECT (SELECT count(*) FROM pg_replication_slots)::int, current_setting('max_replication_slots')::int"
+        ).fetchone()
+        used, most = (int(str(value)) for value in row) if row else (0, 0)
+        if used >= most:
+            yield ServerNotReady(
+                f"all {most} replication slots are in use",
+                remedy="raise max_replication_slots and restart the server, or drop a slot that nobody reads",
+            )
+        else:
+            yield Finding(name="slot", status="ok", detail=f"{name} will be made by the first run")
+        return
+    try:
+        slots.usable(found, plugin, at.dbname)
+    except ProducerError as error:
+        yield error
+        return
+    if found.active_pid is not None and found.reader != at.application_name:
+        yield SlotInUse(
+            f"the replication slot {name} is read by pid {found.active_pid}"
+            + (f" ({found.reader})" if found.reader else ""),
+            remedy="stop that reader, or set slot.name to another name",
+        )
+        return
+    retained = f"{(found.retained_bytes or 0) / 1e6:.0f} MB of WAL retained"
+    reader = ", read by our own running producer" if found.active_pid else ""
+    yield Finding(name="slot", status="ok", detail=f"{name}: {retained}{reader}")
+
+
+def replication(at: Server, plugin: str) -> Iterator[Finding | ProducerError]:
+    """The right to replicate, and the plugin: tried with a temporary slot, which leaves nothing behind."""
+    try:
+        connection = connect_replication(at)
+    except ProducerError as error:
+        yield error
+        return
+    with connection:
+        yield Finding(name="replication right", status="ok", detail=f"{at.user} may replicate")
+        probe = f"producer_probe_{connection.info.backend_pid}"
+        try:
+            with explained(at, f"trying the plugin {plugin}"):
+                connection.execute(b"SET lock_timeout = '5s'")
+                connection.execute(
+                    sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL {} NOEXPORT_SNAPSHOT").format(
+                        sql.Identifier(probe), sql.Identifier(plugin)
+                    )
+                )
+            yield Finding(name="plugin", status="ok", detail=f"{plugin} is installed and allowed")
+        except PostgresUnavailable as error:
+            yield Finding(
+                name="plugin", status="warning", detail=f"not tried: {error.message}", remedy=error.remedy
+            )
+        except ProducerError as error:
+            yield error
+
+
+def plugin_allowed(connection: Connection, plugin: str) -> None:
+    """Refuse early, before a slot is made, a plugin that the server does not list.
+
+    Raises:
+        ServerNotReady: output_plugin_libraries (servers since August 2026) lacks it.
+    """
+    row = connection.execute(
+        b"SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries'"
+    ).fetchone()
+    if row is None:
+        return
+    allowed = [name.strip() for name in str(row[0]).split(",")]
+    if plugin not in allowed:
+        raise ServerNotReady(
+            f'library "{plugin}" may not be used as an output plugin (SQLSTATE 42501): the server allows '
+            f"{', '.join(allowed)}",
+            remedy="as a superuser: "
+            + (ALLOW_WAL2JSON if plugin == "wal2json" else f"add {plugin} to output_plugin_libraries;")
+            + " SELECT pg_reload_conf();",
+        )
+
+
+def wal_level(connection: Connection) -> str:
+    """The server's wal_level."""
+    row = connection.execute(b"SELECT current_setting('wal_level')").fetchone()
+    if row is None:
+        raise OperatorError("the server tells no wal_level", remedy="is this PostgreSQL?")
+    return str(row[0])
+
+
+def demand(findings: Iterator[Finding | ProducerError]) -> None:
+    """Raise the first error among findings."""
+    for finding in findings:
+        if isinstance(finding, ProducerError):
+            raise finding

@@ -1,0 +1,35 @@
+"""Fixtures: the real stack, a database and a command for each test."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.stack import Stack
+from tests.harness import Command, Source, source_of
+
+
+@pytest.fixture(scope="session")
+def stack() -> Stack:
+    """The real servers, started when they do not run. Absent servers are a failure."""
+    found = Stack.load()
+    found.start()
+    return found
+
+
+@pytest.fixture
+def source(stack: Stack) -> Iterator[Source]:
+    """A fresh database."""
+    with source_of(stack, f"t{secrets.token_hex(5)}") as made:
+        yield made
+
+
+@pytest.fixture
+def command(stack: Stack, source: Source, tmp_path: Path) -> Iterator[Command]:
+    """The command, with this database and a topic prefix of its own."""
+    made = Command(stack, source, tmp_path)
+    yield made
+    made.end()
