@@ -1,62 +1,75 @@
-"""`python -m dev COMMAND`: start, stop, kill, restart, status, logs, env, wipe, install, fetch."""
+"""`python -m dev COMMAND`: a real PostgreSQL, Kafka and schema registry on this machine, without containers."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
+import time
 
-from dev.fetch import fetch
-from dev.install import StackError, install, say
+from dev.shell import StackError, say, tail
 from dev.stack import NAMES, Stack
+
+_COMMANDS = {
+    "install": "install the Debian packages and the Java that are missing",
+    "fetch": "fetch Kafka and the registry, once",
+    "start": "start servers (all, or those named) and wait until they are ready",
+    "stop": "stop servers (all, or those named)",
+    "kill": "kill -9 one server",
+    "restart": "stop and start one server, on the same port",
+    "status": "which servers run, and where",
+    "logs": "print one server's log",
+    "env": 'print the settings for this stack, for the shell: eval "$(python -m dev env)"',
+    "wipe": "stop everything and delete the data",
+}
+_SEVERAL = ("install", "fetch", "start", "stop")
+_ONE = ("kill", "restart", "logs")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; 1 with a reason when it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m dev", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, words in _COMMANDS.items():
-        command = commands.add_parser(name, help=words)
-        if name in ("start", "stop"):
-            command.add_argument("server", nargs="*", choices=[*NAMES, []], default=[])
-        if name in ("kill", "restart", "logs"):
-            command.add_argument("server", choices=NAMES)
-        if name == "status":
-            command.add_argument("--json", action="store_true")
-    arguments = parser.parse_args(argv)
+    """Run one command; 1, with a reason, when it cannot."""
+    arguments = _parser().parse_args(argv)
     try:
         _run(arguments, Stack.load())
     except StackError as error:
         say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        say("interrupted: `python -m dev stop` ends what was started")
+        return 130
     return 0
 
 
-_COMMANDS = {
-    "install": "install the Debian packages and the Java that are missing",
-    "fetch": "fetch Kafka and the registry once",
-    "start": "start the servers and wait until they are ready",
-    "stop": "stop the servers",
-    "kill": "kill -9 one server",
-    "restart": "restart one server",
-    "status": "which servers run, and where",
-    "logs": "print one server's log",
-    "env": "print the producer's settings for this stack, for the shell",
-    "wipe": "stop everything and delete the data",
-}
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m dev", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, words in _COMMANDS.items():
+        command = commands.add_parser(name, help=words, description=words)
+        if name in _SEVERAL:
+            command.add_argument("servers", nargs="*", metavar="NAME", help=", ".join(NAMES))
+        if name in _ONE:
+            command.add_argument("server", choices=NAMES)
+        if name == "logs":
+            command.add_argument("-n", "--lines", type=int, help="only the last lines")
+        if name == "status":
+            command.add_argument("--json", action="store_true", help="one JSON document")
+    return parser
 
 
 def _run(arguments: argparse.Namespace, stack: Stack) -> None:
     match arguments.command:
         case "install":
-            install()
+            stack.install(*arguments.servers)
         case "fetch":
-            fetch(stack.cache)
+            stack.fetch(*arguments.servers)
         case "start":
-            stack.start(*arguments.server)
+            began = time.monotonic()
+            stack.start(*arguments.servers)
+            say(f"ready in {time.monotonic() - began:.1f} s")
             _status(stack, as_json=False)
         case "stop":
-            stack.stop(*arguments.server)
+            stack.stop(*arguments.servers)
         case "kill":
             stack.kill(arguments.server)
         case "restart":
@@ -64,10 +77,10 @@ def _run(arguments: argparse.Namespace, stack: Stack) -> None:
         case "status":
             _status(stack, as_json=arguments.json)
         case "logs":
-            print(stack.log_path(arguments.server).read_text(errors="replace"))
+            _logs(stack, arguments.server, arguments.lines)
         case "env":
-            for name, value in stack.environment().items():
-                print(f"export {name}={value}")
+            for name, value in {**stack.client_environment(), **stack.environment()}.items():
+                print(f"export {name}={shlex.quote(value)}")
         case "wipe":
             stack.wipe()
 
@@ -78,10 +91,18 @@ def _status(stack: Stack, *, as_json: bool) -> None:
         "kafka": stack.bootstrap_servers,
         "registry": stack.registry_url,
     }
-    rows = [
-        {"server": name, "running": stack.running(name), "address": where[name], "log": str(stack.log_path(name))}
-        for name in NAMES
-    ]
+    rows = []
+    for name in NAMES:
+        pid = stack.pid(name)
+        rows.append(
+            {
+                "server": name,
+                "running": pid is not None,
+                "pid": pid,
+                "address": where[name],
+                "log": str(stack.log_path(name)),
+            }
+        )
     if as_json:
         print(json.dumps(rows))
         return
@@ -89,4 +110,13 @@ def _status(stack: Stack, *, as_json: bool) -> None:
         print(f"{row['server']:10}{'running' if row['running'] else 'stopped':10}{row['address']}")
 
 
-sys.exit(main())
+def _logs(stack: Stack, name: str, lines: int | None) -> None:
+    log = stack.log_path(name)
+    if not log.exists():
+        raise StackError(f"{name} never ran: there is no {log}")
+    text = log.read_text(errors="replace")
+    print(text.rstrip("\n") if lines is None else tail(text, lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

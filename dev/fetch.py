@@ -1,4 +1,4 @@
-"""Fetching Kafka and the registry from Maven's registry, once, into a cache folder.
+"""Fetching Kafka and the registry by Maven, once, into a cache folder.
 
 Room: dev (IO).
 """
@@ -8,29 +8,22 @@ from __future__ import annotations
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from dev.install import StackError, java, run, say
+from dev.shell import StackError, locked, run, say
 
 KAFKA_VERSION = "4.3.1"
 APICURIO_VERSION = "3.3.3"
+LOG4J_VERSION = "2.25.4"
 
-_POM = f"""<project><modelVersion>4.0.0</modelVersion>
-<groupId>dev</groupId><artifactId>kafka</artifactId><version>1</version>
-<dependencies>
- <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version></dependency>
- <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{KAFKA_VERSION}</version></dependency>
- <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
-</dependencies></project>
-"""
-
-
-def fetch(cache: Path) -> None:
-    """Bring what is missing; a folder appears only when it is complete."""
-    cache.mkdir(parents=True, exist_ok=True)
-    _once(kafka_libs(cache), _kafka)
-    _once(registry_home(cache), _registry)
+_UNFINISHED = ".unfinished-"
+_KAFKA_ARTIFACTS = (
+    ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
+    ("org.apache.kafka", "kafka-tools", KAFKA_VERSION),
+    # Kafka's own poms bring no logging backend.
+    ("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J_VERSION),
+)
 
 
 def kafka_libs(cache: Path) -> Path:
@@ -43,48 +36,65 @@ def registry_home(cache: Path) -> Path:
     return cache / f"apicurio-{APICURIO_VERSION}"
 
 
-def class_archive(cache: Path) -> Path:
-    """Kafka's AppCDS archive: halves the time that it takes to start."""
-    return cache / f"kafka-{KAFKA_VERSION}.jsa"
+def fetch(cache: Path, names: Collection[str]) -> None:
+    """Bring what these servers lack.
+
+    Raises:
+        StackError: Maven failed; with the end of its output.
+    """
+    if "kafka" in names:
+        once(kafka_libs(cache), _kafka)
+    if "registry" in names:
+        once(registry_home(cache), _registry)
 
 
-def _once(target: Path, build: Callable[[Path], None]) -> None:
+def once(target: Path, build: Callable[[Path], None]) -> None:
+    """Let `build` make a file or a folder in a place apart; it appears only when it is complete."""
     if target.exists():
         return
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
-        unfinished = Path(folder) / target.name
-        unfinished.mkdir()
-        build(unfinished)
-        unfinished.rename(target)
+    with locked(target.parent / ".lock", seconds=900):
+        if target.exists():
+            return
+        for leftover in target.parent.glob(f"{_UNFINISHED}*"):
+            # Of a run that was killed: under the lock nobody else is at work here.
+            shutil.rmtree(leftover)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=_UNFINISHED) as folder:
+            unfinished = Path(folder) / target.name
+            build(unfinished)
+            unfinished.rename(target)
 
 
 def _kafka(target: Path) -> None:
     say(f"fetching Kafka {KAFKA_VERSION}")
+    dependencies = "".join(
+        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
+        f"<version>{version}</version></dependency>\n"
+        for group, artifact, version in _KAFKA_ARTIFACTS
+    )
     pom = target.parent / "pom.xml"
-    pom.write_text(_POM)
-    run(
-        ["mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime",
-         f"-DoutputDirectory={target}"]
-    )  # fmt: skip
+    pom.write_text(
+        "<project><modelVersion>4.0.0</modelVersion>\n"
+        "<groupId>dev</groupId><artifactId>kafka</artifactId><version>1</version>\n"
+        f"<dependencies>\n{dependencies}</dependencies></project>\n"
+    )
+    _maven("-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={target}")
     if not list(target.glob("kafka_2.13-*.jar")):
-        raise StackError("Maven brought no Kafka: look at `mvn dependency:get` by hand")
-    java()
+        raise StackError("Maven brought no Kafka: try `mvn dependency:get` by hand")
 
 
 def _registry(target: Path) -> None:
-    say(f"fetching Apicurio Registry {APICURIO_VERSION}")
-    artifact = f"io.apicurio:apicurio-registry-app:{APICURIO_VERSION}:tar.gz:all"
-    run(["mvn", "-B", "-q", "dependency:get", f"-Dartifact={artifact}", "-Dtransitive=false"])
-    run(
-        ["mvn", "-B", "-q", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={target.parent}"]
-    )
-    archive = next(target.parent.glob("apicurio-registry-app-*.tar.gz"))
+    say(f"fetching Apicurio Registry {APICURIO_VERSION} (160 MB)")
+    artifact = f"-Dartifact=io.apicurio:apicurio-registry-app:{APICURIO_VERSION}:tar.gz:all"
+    _maven("dependency:get", artifact, "-Dtransitive=false")
+    _maven("dependency:copy", artifact, f"-DoutputDirectory={target.parent}")
+    archive = next(target.parent.glob("apicurio-registry-app-*.tar.gz"), None)
+    if archive is None:
+        raise StackError("Maven brought no registry: try `mvn dependency:get` by hand")
     with tarfile.open(archive) as tar:
         tar.extractall(target, filter="data")
     if not list(target.rglob("quarkus-run.jar")):
-        raise StackError("the registry's archive holds no quarkus-run.jar")
+        raise StackError("the registry's archive holds no quarkus-run.jar: another version?")
 
 
-def wipe(folder: Path) -> None:
-    """Remove a folder and what is in it."""
-    shutil.rmtree(folder, ignore_errors=True)
+def _maven(*arguments: str) -> None:
+    run(["mvn", "-B", "-q", *arguments])

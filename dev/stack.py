@@ -5,44 +5,52 @@ Room: dev (IO). Tests use it as `Stack.load()`.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
-import tempfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from dev import kafka, postgres, registry, state
 from dev.fetch import fetch
-from dev.install import StackError, install
-from dev.servers import Kafka, Postgres, Registry, Server
+from dev.install import install
+from dev.server import Server
+from dev.shell import StackError, locked
+from dev.state import State
 
 NAMES = ("postgres", "kafka", "registry")
 _ROOT = Path(__file__).resolve().parent.parent
-_PORTS = ("postgres", "kafka", "controller", "registry", "management")
 
 
 class Stack:
-    """Servers in one folder, on ports of their own."""
+    """Servers in one folder, on ports of their own; several stacks run side by side."""
 
-    postgres_host = "127.0.0.1"
-    postgres_user = "postgres"
-    postgres_password = "postgres"  # a server of this machine, for development only
+    postgres_host = postgres.HOST
+    postgres_user = postgres.USER
+    postgres_password = postgres.PASSWORD
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
         self.cache = cache
-        self._file = folder / "stack.json"
-        state = json.loads(self._file.read_text()) if self._file.exists() else {}
-        self._ports: dict[str, int] = state.get("ports", {})
-        self.data = Path(state.get("data", folder / "data"))
 
     @classmethod
     def load(cls) -> Stack:
         """The stack in DEV_STACK_DIR, or in .dev/stack of the repository."""
-        folder = Path(os.environ.get("DEV_STACK_DIR", _ROOT / ".dev" / "stack")).absolute()
-        cache = Path(os.environ.get("DEV_CACHE_DIR", _ROOT / ".dev" / "cache")).absolute()
+        folder = Path(os.environ.get("DEV_STACK_DIR") or _ROOT / ".dev" / "stack").absolute()
+        cache = Path(os.environ.get("DEV_CACHE_DIR") or _ROOT / ".dev" / "cache").absolute()
         return cls(folder, cache)
+
+    def install(self, *names: str) -> None:
+        """Install what these servers, or all, need of the machine."""
+        install(_known(names))
+
+    def fetch(self, *names: str) -> None:
+        """Fetch what these servers, or all, need."""
+        wanted = _known(names)
+        fetch(self.cache, wanted)
+        if "kafka" in wanted:
+            kafka.make_class_archive(self.cache)
 
     def start(self, *names: str) -> None:
         """Start what does not run yet, all at once, and wait until it is ready.
@@ -50,41 +58,55 @@ class Stack:
         Raises:
             StackError: a server did not become ready.
         """
-        install()
-        fetch(self.cache)
-        self._settle()
-        servers = [self._server(name) for name in names or NAMES]
-        with ThreadPoolExecutor(len(servers)) as pool:
-            list(pool.map(lambda server: server.start(), servers))
+        wanted = _known(names)
+        self.install(*wanted)
+        self.fetch(*wanted)
+        with self._lock():
+            self._start(wanted)
 
     def stop(self, *names: str) -> None:
-        """Stop orderly."""
-        servers = [self._server(name) for name in reversed(names or NAMES)]
-        with ThreadPoolExecutor(len(servers)) as pool:
-            list(pool.map(lambda server: server.stop(), servers))
+        """Stop orderly; none of their processes is left."""
+        wanted = _known(names)
+        if self.folder.exists():
+            with self._lock():
+                self._stop(wanted)
 
     def kill(self, name: str) -> None:
-        """kill -9."""
-        self._server(name).kill()
+        """kill -9, children too."""
+        (known,) = _known([name])
+        with self._lock():
+            self._server(known).kill()
 
     def restart(self, name: str) -> None:
         """Stop and start one server on its port."""
-        self._server(name).stop()
-        self._server(name).start()
-
-    def running(self, name: str) -> bool:
-        """True when its process is there."""
-        return self._server(name).process.pid is not None
+        known = _known([name])
+        with self._lock():
+            self._stop(known)
+            self._start(known)
 
     def wipe(self) -> None:
         """Stop everything and delete its data."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.rmtree(self.data, ignore_errors=True)
+        if not self.folder.exists():
+            return
+        with self._lock():
+            self._stop(NAMES)
+            kept = state.load(self.folder)
+            for place in [*(state.apart(self.folder, kept) if kept else []), self.folder]:
+                shutil.rmtree(place)
+
+    def running(self, name: str) -> bool:
+        """True when its process is there."""
+        return self.pid(name) is not None
+
+    def pid(self, name: str) -> int | None:
+        """The server's process, where it runs."""
+        (known,) = _known([name])
+        return self._server(known).process.pid if self._kept() else None
 
     def log_path(self, name: str) -> Path:
         """Where a server's log is."""
-        return self._server(name).process.log
+        (known,) = _known([name])
+        return self.folder / f"{known}.log"
 
     @property
     def postgres_port(self) -> int:
@@ -92,14 +114,19 @@ class Stack:
         return self._port("postgres")
 
     @property
+    def postgres_socket(self) -> Path:
+        """The folder of PostgreSQL's Unix socket, which asks no password of those who can reach it."""
+        return self._state().socket
+
+    @property
     def bootstrap_servers(self) -> str:
         """Kafka's address."""
-        return f"127.0.0.1:{self._port('kafka')}"
+        return f"{kafka.HOST}:{self._port('kafka')}"
 
     @property
     def registry_url(self) -> str:
         """The registry's Confluent interface."""
-        return f"http://127.0.0.1:{self._port('registry')}/apis/ccompat/v7"
+        return f"http://{registry.HOST}:{self._port('registry')}{registry.PATH}"
 
     def postgres_dsn(self, dbname: str = "postgres") -> str:
         """A superuser's connection string."""
@@ -120,47 +147,74 @@ class Stack:
             "PRODUCER_SCHEMA_REGISTRY_URL": self.registry_url,
         }
 
-    def _port(self, name: str) -> int:
-        if name not in self._ports:
-            raise StackError("the stack was never started: run `python -m dev start`")
-        return self._ports[name]
+    def client_environment(self) -> dict[str, str]:
+        """What psql and other PostgreSQL clients read, and where the stack is."""
+        return {
+            "PGHOST": self.postgres_host,
+            "PGPORT": str(self.postgres_port),
+            "PGUSER": self.postgres_user,
+            "PGPASSWORD": self.postgres_password,
+            "DEV_STACK_DIR": str(self.folder),
+            "DEV_POSTGRES_SOCKET": str(self.postgres_socket),
+            "DEV_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "DEV_SCHEMA_REGISTRY_URL": self.registry_url,
+        }
+
+    def _start(self, names: Sequence[str]) -> None:
+        kept = self._kept() or state.make(self.folder)
+        # Kept before the ports are looked for: a place apart must not be forgotten.
+        state.save(self.folder, kept)
+        stopped = [name for name in names if not kept.ports or not self.running(name)]
+        # Every stack has all its addresses, so that they can be told before all its servers run.
+        missing = [name for name in NAMES if not set(state.PORTS[name]) <= set(kept.ports)]
+        state.save(self.folder, kept.with_free_ports(sorted({*stopped, *missing})))
+        self._each(names, lambda server: server.start())
+
+    def _stop(self, names: Sequence[str]) -> None:
+        if self._kept():
+            self._each(names, lambda server: server.stop())
+
+    def _each(self, names: Sequence[str], do: Callable[[Server], None]) -> None:
+        """Do it to all at once; every failure is told."""
+        with ThreadPoolExecutor(len(names)) as pool:
+            tasks = [pool.submit(do, self._server(name)) for name in names]
+        errors = [error for task in tasks if (error := task.exception())]
+        for error in errors:
+            if not isinstance(error, StackError):
+                raise error
+        if errors:
+            raise StackError("\n".join(map(str, errors)))
 
     def _server(self, name: str) -> Server:
-        if name == "postgres":
-            return Postgres(self.folder, self.data / "postgres", self._port("postgres"))
-        if name == "kafka":
-            ports = self._port("kafka"), self._port("controller")
-            return Kafka(self.folder, self.data / "kafka", self.cache, ports)
-        if name == "registry":
-            ports = self._port("registry"), self._port("management")
-            return Registry(self.folder, self.data / "registry", self.cache, ports)
-        raise StackError(f"no server {name!r}: there are {', '.join(NAMES)}")
+        kept = self._state()
+        data = kept.data / name
+        match name:
+            case "postgres":
+                return postgres.Postgres(self.folder, data, kept.ports["postgres"], kept.socket)
+            case "kafka":
+                return kafka.Kafka(self.folder, data, self.cache, kept.ports)
+            case _:
+                return registry.Registry(self.folder, data, self.cache, kept.ports)
 
-    def _settle(self) -> None:
-        """Choose the ports once, and a data folder that PostgreSQL's user can reach."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        missing = [name for name in _PORTS if name not in self._ports]
-        if missing:
-            self._ports.update(zip(missing, _free_ports(len(missing)), strict=True))
-        if not self.data.exists() and os.geteuid() == 0 and not _reachable(self.folder):
-            self.data = Path(tempfile.mkdtemp(prefix="pg-producer-dev-"))
-            self.data.chmod(0o755)
-        self.data.mkdir(parents=True, exist_ok=True)
-        unfinished = self._file.with_suffix(".tmp")
-        unfinished.write_text(json.dumps({"ports": self._ports, "data": str(self.data)}))
-        unfinished.replace(self._file)
+    def _lock(self) -> AbstractContextManager[None]:
+        return locked(self.folder / ".lock")
 
+    def _kept(self) -> State | None:
+        return state.load(self.folder)
 
-def _reachable(folder: Path) -> bool:
-    """True when any user may walk to the folder."""
-    return all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents))
+    def _state(self) -> State:
+        kept = self._kept()
+        if kept is None or not kept.ports:
+            raise StackError(f"no stack in {self.folder}: run `python -m dev start`")
+        return kept
+
+    def _port(self, name: str) -> int:
+        return self._state().ports[name]
 
 
-def _free_ports(count: int) -> list[int]:
-    with_ports = [socket.socket() for _ in range(count)]
-    for one in with_ports:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in with_ports]
-    for one in with_ports:
-        one.close()
-    return ports
+def _known(names: Sequence[str]) -> Sequence[str]:
+    """The named servers, all where none is named."""
+    for name in names:
+        if name not in NAMES:
+            raise StackError(f"no server {name!r}: there are {', '.join(NAMES)}")
+    return tuple(dict.fromkeys(names)) or NAMES

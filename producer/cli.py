@@ -59,9 +59,7 @@ def _command(name: str, *, group: click.Group = cli) -> Callable[[Command[P]], c
     return decorate
 
 
-def _run(
-    function: Command[P], config: Path | None, sets: tuple[str, ...], *args: P.args, **kwargs: P.kwargs
-) -> int:
+def _run(function: Command[P], config: Path | None, sets: tuple[str, ...], *args: P.args, **kwargs: P.kwargs) -> int:
     try:
         loaded = load_settings(config, sets)
         observe.configure(loaded.settings.log_level, loaded.settings.log_format)
@@ -166,6 +164,6 @@ def main() -> None:
     """The entry point of `pg-producer` and `python -m producer`."""
     try:
         cli(prog_name="pg-producer")
-    except Exception:
+    except Exception:  # noqa: BLE001 (the last resort: exit 1 says it is a bug)
         _log.exception("a bug in pg-producer: please report it with the lines above")
         sys.exit(_BUG)

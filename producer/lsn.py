@@ -34,9 +34,7 @@ class Lsn(int):
         try:
             return cls((int(high, 16) << 32) | int(low, 16))
         except ValueError as error:
-            raise DecodeError(
-                f"not an LSN: {text[:40]!r}", remedy="an LSN looks like 16/B374D848"
-            ) from error
+            raise DecodeError(f"not an LSN: {text[:40]!r}", remedy="an LSN looks like 16/B374D848") from error
 
     def page_start(self) -> Lsn:
         """The page's start when this lies just behind a page header, else itself.

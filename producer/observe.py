@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 import structlog
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from producer.clock import Clock
 
@@ -25,7 +25,7 @@ _style: Literal["text", "json"] = "text"
 
 def configure(level: str, style: Literal["text", "json"]) -> None:
     """Send all logging, the Kafka client's too, to stderr in one form."""
-    global _style  # noqa: PLW0603
+    global _style
     _style = style
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -67,7 +67,8 @@ def configure(level: str, style: Literal["text", "json"]) -> None:
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger whose lines are an event and its facts."""
-    return structlog.stdlib.get_logger(name)  # type: ignore[no-any-return]
+    found: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return found
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ class SnapshotProgress(Protocol):
 class _Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._tasks: dict[str, tuple[object, int]] = {}
+        self._tasks: dict[str, tuple[TaskID, int]] = {}
 
     def begin(self, table: str, expected_rows: int) -> None:
         task = self._progress.add_task(table, total=expected_rows or None)
@@ -107,11 +108,11 @@ class _Bars:
     def advance(self, table: str, rows: int) -> None:
         task, done = self._tasks[table]
         self._tasks[table] = (task, done + rows)
-        self._progress.update(task, advance=rows)  # type: ignore[arg-type]
+        self._progress.update(task, advance=rows)
 
     def finish(self, table: str) -> None:
         task, done = self._tasks[table]
-        self._progress.update(task, total=done, completed=done)  # type: ignore[arg-type]
+        self._progress.update(task, total=done, completed=done)
 
 
 class _Lines:
@@ -142,9 +143,7 @@ class _Lines:
     def finish(self, table: str) -> None:
         rows, _, began, _ = self._rows[table]
         seconds = max(self._clock.monotonic() - began, 0.001)
-        self._log.info(
-            "snapshot of a table is read", table=table, rows=int(rows), rows_per_second=int(rows / seconds)
-        )
+        self._log.info("snapshot of a table is read", table=table, rows=int(rows), rows_per_second=int(rows / seconds))
 
 
 @contextmanager

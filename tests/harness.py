@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -63,9 +64,7 @@ class Source:
 
     def confirmed_lsn(self) -> str | None:
         """The slot's confirmed position; None when there is no slot."""
-        found = self.rows(
-            f"SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{self.slot}'"
-        )
+        found = self.rows(f"SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{self.slot}'")
         return str(found[0][0]) if found else None
 
     def drop(self) -> None:
@@ -84,7 +83,8 @@ class Source:
 def _dropped(admin: psycopg.Connection[Row], name: str) -> bool:
     try:
         admin.execute(
-            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", (name,)
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
+            (name,),
         )
     except psycopg.errors.ObjectInUse:
         return False
@@ -140,7 +140,11 @@ class Command:
         return [sys.executable, "-m", "producer", *arguments, *sets]
 
     def run(
-        self, *arguments: str, settings: Mapping[str, object] | None = None, seconds: float = 60, stdin: str = ""
+        self,
+        *arguments: str,
+        settings: Mapping[str, object] | None = None,
+        seconds: float = 60,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end; the caller looks at returncode, stdout, stderr."""
         return subprocess.run(
@@ -153,7 +157,10 @@ class Command:
         log = self.folder / f"producer-{len(self._running)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                self._argv(arguments or ("run",), settings or {}), env=self.environment(), stdout=file, stderr=file
+                self._argv(arguments or ("run",), settings or {}),
+                env=self.environment(),
+                stdout=file,
+                stderr=file,
             )
         running = Running(process, log)
         self._running.append(running)
@@ -171,7 +178,8 @@ class Command:
         registry = Registry(self.stack.registry_url)
         reader = TopicReader(self.stack.bootstrap_servers, {}, registry.schema)
         wanted = table_topics(self.prefix) if table is None else [f"{self.prefix}.{table}"]
-        return list(reader.records(wanted, once=True))
+        with contextlib.closing(registry):
+            return list(reader.records(wanted, once=True))
 
 
 def folded(records: list[Record]) -> dict[str, dict[str, Any]]:

@@ -32,9 +32,7 @@ def check(settings: Settings, *, as_json: bool) -> int:
     findings = list(_all(settings))
     failed = any(finding.status == "failed" for finding in findings)
     if as_json:
-        rows = [
-            {"name": f.name, "status": f.status, "detail": f.detail, "remedy": f.remedy} for f in findings
-        ]
+        rows = [{"name": f.name, "status": f.status, "detail": f.detail, "remedy": f.remedy} for f in findings]
         click.echo(json.dumps({"ok": not failed, "findings": rows}, indent=2, ensure_ascii=False))
     else:
         for finding in findings:
@@ -128,9 +126,7 @@ def _kafka(settings: Settings, relations: list[Relation]) -> Iterator[Finding | 
     sink: KafkaSink = stages.sink(settings)
     try:
         brokers = sink.ping(_KAFKA_SECONDS)
-        yield Finding(
-            name="kafka", status="ok", detail=f"{settings.bootstrap_servers}, {brokers} broker(s) answer"
-        )
+        yield Finding(name="kafka", status="ok", detail=f"{settings.bootstrap_servers}, {brokers} broker(s) answer")
         if not settings.topic_creation_enable:
             names = [topics.topic_name(settings.topic_prefix, r.schema, r.name) for r in relations]
             sink.ensure_topics(names, partitions=1, replication_factor=-1, config={}, create=False)
@@ -164,5 +160,7 @@ def _registry(settings: Settings, relations: list[Relation]) -> Iterator[Finding
                 )
     if relations and not refused:
         yield Finding(
-            name="schemas", status="ok", detail=f"compatible with the registered ones ({len(relations)} tables)"
+            name="schemas",
+            status="ok",
+            detail=f"compatible with the registered ones ({len(relations)} tables)",
         )

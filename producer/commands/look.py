@@ -133,9 +133,7 @@ def schemas(settings: Settings) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def tail(
-    settings: Settings, tables: Sequence[str], *, once: bool, from_end: bool, clock: Clock
-) -> None:
+def tail(settings: Settings, tables: Sequence[str], *, once: bool, from_end: bool, clock: Clock) -> None:
     """Print decoded events, one JSON document a line."""
     registry = stages.registry(settings)
     overrides = stages.sink(settings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from producer.errors import DecodeError
 from producer.lsn import Lsn
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # wal2json has no way to ask for no logical message at all: ask for one that nobody writes.
 _NO_PREFIX = "pg-producer:none"

@@ -94,9 +94,7 @@ class Progress:
         offset = replace(self._stored, lsn=safe)
         while self._commits and self._commits[0].next_lsn <= safe:
             done = self._commits.popleft()
-            offset = replace(
-                offset, commit_lsn=done.commit_lsn, tx_id=done.xid, commit_us=done.commit_us
-            )
+            offset = replace(offset, commit_lsn=done.commit_lsn, tx_id=done.xid, commit_us=done.commit_us)
         return offset
 
     def _write(self, offset: Offset) -> None:

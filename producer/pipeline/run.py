@@ -65,9 +65,7 @@ class Runner:
         self._once = once
         self._server: Server = stages.server(settings)
         self._walker = Walker()
-        self._block = SourceBlock(
-            version=__version__, name=settings.topic_prefix, database=settings.database_dbname
-        )
+        self._block = SourceBlock(version=__version__, name=settings.topic_prefix, database=settings.database_dbname)
         self.counters = Counters()
         self._failing_since: float | None = None
         self._attempt = 0
@@ -131,9 +129,7 @@ class Runner:
         offsets.ensure(create=True)
         return _Start(connection, identity, found, offsets.load(_LOAD_SECONDS))
 
-    def _snapshot_where_due(
-        self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic
-    ) -> Offset | None:
+    def _snapshot_where_due(self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic) -> Offset | None:
         """The position to stream from, its snapshot complete; None when stopped before."""
         stored, found = start.loaded.offset, start.found
         if stored is not None:
@@ -240,9 +236,7 @@ class Runner:
                 again = copy.run(start.connection, snapshot, again)
             first_reading = False
 
-    def _stream(
-        self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset
-    ) -> None:
+    def _stream(self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset) -> None:
         self._remember_shapes(start.connection, tables)
         target = start.identity.insert_lsn.page_start() if self._once and start.identity.insert_lsn else None
         progress = Progress(offsets, offset, self._clock)

@@ -133,9 +133,7 @@ class SnapshotCopy:
         self._drain()
         return unseen
 
-    def _begin(
-        self, connection: Connection, reader: TableReader, table: Table, unseen: list[Table]
-    ) -> _Copy | None:
+    def _begin(self, connection: Connection, reader: TableReader, table: Table, unseen: list[Table]) -> _Copy | None:
         if not reader.lock(table):
             _log.warning("the table was rewritten after the snapshot was taken: read again", table=table.qualified_name)
             unseen.append(table)

@@ -84,7 +84,8 @@ def write_and_wait(topic: OffsetsTopic, into: Sink, offset: Offset, clock: Clock
         into.wait(0.05)
         if clock.monotonic() > deadline or stop.expired():
             raise KafkaUnavailable(
-                "Kafka did not ack our position in time", remedy="are the brokers up, and bootstrap.servers right?"
+                "Kafka did not ack our position in time",
+                remedy="are the brokers up, and bootstrap.servers right?",
             )
     if group.failure is not None:
         raise map_kafka_error(group.failure, "storing our position")

@@ -319,9 +319,11 @@ class StreamLoop:
         if fatal is not None:
             raise fatal
         silent = stream.silent_seconds
-        if safe > stream.confirmed or silent >= self._status_seconds:
-            stream.confirm(safe)
-        elif stream.reply_requested and silent >= _REPLY_SECONDS:
+        if (
+            safe > stream.confirmed
+            or silent >= self._status_seconds
+            or (stream.reply_requested and silent >= _REPLY_SECONDS)
+        ):
             stream.confirm(safe)
         elif self._target is not None and silent >= _REPLY_SECONDS:
             stream.confirm(safe, ask=True)

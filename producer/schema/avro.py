@@ -48,9 +48,7 @@ def column_type(column: Column) -> AvroType:
 
 
 def _envelope(relation: Relation, space: str) -> dict[str, Any]:
-    value = _record(
-        "Value", space, [_field(column, key=column.name in relation.key) for column in relation.columns]
-    )
+    value = _record("Value", space, [_field(column, key=column.name in relation.key) for column in relation.columns])
     return {
         **_record(
             "Envelope",

@@ -30,9 +30,7 @@ def _whole(schema: Any) -> Any:
     if isinstance(schema, list):
         return [_whole(item) for item in schema]
     if isinstance(schema, dict):
-        return {
-            key: _whole(item) if key in ("type", "items", "fields") else item for key, item in schema.items()
-        }
+        return {key: _whole(item) if key in ("type", "items", "fields") else item for key, item in schema.items()}
     return _NAMED.get(schema, schema)
 
 

@@ -131,6 +131,10 @@ class Registry:
         """
         return self._ask("listing subjects", lambda: len(self._client.get_subjects()))
 
+    def close(self) -> None:
+        """Give the connections up."""
+        self._client.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+
     def _register(self, pair: tuple[str, str]) -> int:
         subject, text = pair
         schema = Schema(text, "AVRO")

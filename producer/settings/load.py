@@ -22,9 +22,7 @@ from producer.settings.support import NOT_YET
 
 _PREFIX = "PRODUCER_"
 _CLOSE = 0.75
-FIELDS: dict[str, str] = {
-    field.alias: name for name, field in Settings.model_fields.items() if field.alias is not None
-}
+FIELDS: dict[str, str] = {field.alias: name for name, field in Settings.model_fields.items() if field.alias is not None}
 _SECRET = {"database.password", "schema.registry.basic.auth.user.info"}
 _SECRET_WORDS = ("password", "secret", "sasl.username", "sasl.jaas", "key.pem", "token")
 
@@ -79,9 +77,7 @@ def load_settings(
     return Loaded(settings, tuple(warnings))
 
 
-def _from_environment(
-    environ: Mapping[str, str], problems: list[str], warnings: list[str]
-) -> dict[str, Given]:
+def _from_environment(environ: Mapping[str, str], problems: list[str], warnings: list[str]) -> dict[str, Given]:
     known = {_PREFIX + key.upper().replace(".", "_"): key for key in FIELDS}
     passed_on = {_PREFIX + prefix.upper().replace(".", "_"): prefix for prefix in patterns.PASSED_ON}
     found = {}
@@ -157,10 +153,14 @@ def _not_yet(settings: Settings, given: Mapping[str, Given]) -> list[str]:
         if asks(getattr(settings, FIELDS[key])):
             origin = f" ({given[key].origin})" if key in given else ""
             missing.append(f"{key}: not supported yet: {words}{origin}")
-    for key in settings.column_transformations:
-        missing.append(f"{key}: not supported yet: truncating, masking and hashing columns is not")
-    for table in settings.snapshot_select_statements:
-        missing.append(f"snapshot.select.statement.overrides.{table}: not supported yet")
+    missing += [
+        f"{key}: not supported yet: truncating, masking and hashing columns is not"
+        for key in settings.column_transformations
+    ]
+    missing += [
+        f"snapshot.select.statement.overrides.{table}: not supported yet"
+        for table in settings.snapshot_select_statements
+    ]
     return missing
 
 

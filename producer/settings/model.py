@@ -8,7 +8,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from producer.settings import patterns
 from producer.settings.patterns import Filter
@@ -94,14 +102,27 @@ class Settings(BaseModel):
     database_sslcert: str = setting("", "database.sslcert", "libpq's sslcert: a file's path.")
     database_sslkey: str = setting("", "database.sslkey", "libpq's sslkey: a file's path.")
     database_initial_statements: Statements = setting(
-        (), "database.initial.statements", "SQL run on each new ordinary session; `;` separates, `;;` is a semicolon."
+        (),
+        "database.initial.statements",
+        "SQL run on each new ordinary session; `;` separates, `;;` is a semicolon.",
     )
     replication_method: Annotated[Literal["LOG_BASED", "FULL_TABLE"], BeforeValidator(_stripped)] = setting(
-        "LOG_BASED", "replication.method", "How changes are found: by the log, or by copying every table each run."
+        "LOG_BASED",
+        "replication.method",
+        "How changes are found: by the log, or by copying every table each run.",
     )
     hosting_platform: Annotated[
         Literal[
-            "auto", "generic", "cloud_sql", "rds", "aurora", "heroku", "azure", "supabase", "neon", "crunchy_bridge"
+            "auto",
+            "generic",
+            "cloud_sql",
+            "rds",
+            "aurora",
+            "heroku",
+            "azure",
+            "supabase",
+            "neon",
+            "crunchy_bridge",
         ],
         BeforeValidator(_lower),
     ] = setting("auto", "hosting.platform", "Who hosts the server: shapes what `check` and `grants` say.")
@@ -128,7 +149,8 @@ class Settings(BaseModel):
         (), "message.prefix.include.list", "Prefixes of logical messages to carry."
     )
     snapshot_mode: Annotated[
-        Literal["initial", "initial_only", "always", "no_data", "never", "when_needed"], BeforeValidator(_lower)
+        Literal["initial", "initial_only", "always", "no_data", "never", "when_needed"],
+        BeforeValidator(_lower),
     ] = setting("initial", "snapshot.mode", "When tables are copied whole.")
     snapshot_max_threads: Count = setting(2, "snapshot.max.threads", "Tables copied at the same time.")
     snapshot_chunk_rows: Count = setting(100000, "snapshot.chunk.rows", "Aimed-at rows of a chunk.")
@@ -183,21 +205,23 @@ class Settings(BaseModel):
     hstore_handling_mode: Annotated[Literal["json", "map"], BeforeValidator(_lower)] = setting(
         "json", "hstore.handling.mode", "How hstore is written."
     )
-    binary_handling_mode: Annotated[
-        Literal["bytes", "base64", "base64-url-safe", "hex"], BeforeValidator(_lower)
-    ] = setting("bytes", "binary.handling.mode", "How bytea is written.")
+    binary_handling_mode: Annotated[Literal["bytes", "base64", "base64-url-safe", "hex"], BeforeValidator(_lower)] = (
+        setting("bytes", "binary.handling.mode", "How bytea is written.")
+    )
     money_fraction_digits: Annotated[int, Field(ge=0, le=18)] = setting(
         2, "money.fraction.digits", "Decimals of money."
     )
     avro_logical_types: Flag = setting(False, "avro.logical.types", "Add Avro's own logical types.")
-    unchanged_toast_handling: Annotated[
-        Literal["reselect", "placeholder", "null", "fail"], BeforeValidator(_lower)
-    ] = setting("reselect", "unchanged.toast.handling", "What stands for a large value that an update left alone.")
+    unchanged_toast_handling: Annotated[Literal["reselect", "placeholder", "null", "fail"], BeforeValidator(_lower)] = (
+        setting("reselect", "unchanged.toast.handling", "What stands for a large value that an update left alone.")
+    )
     value_nullability: Annotated[Literal["relaxed", "table"], BeforeValidator(_lower)] = setting(
         "relaxed", "value.nullability", "Whether NOT NULL columns are nullable in Value."
     )
     unavailable_value_placeholder: str = setting(
-        "__debezium_unavailable_value", "unavailable.value.placeholder", "The text for a value that is not to be had."
+        "__debezium_unavailable_value",
+        "unavailable.value.placeholder",
+        "The text for a value that is not to be had.",
     )
     column_transformations: Passed = {}
     provide_transaction_metadata: Flag = setting(
@@ -232,9 +256,9 @@ class Settings(BaseModel):
     slot_max_retained_bytes: Count | None = setting(
         None, "slot.max.retained.bytes", "WAL that the slot may hold back on the source. [bytes]"
     )
-    slot_retention_action: Annotated[
-        Literal["warn", "pause_snapshot", "drop_slot"], BeforeValidator(_lower)
-    ] = setting("warn", "slot.retention.action", "What happens at that limit.")
+    slot_retention_action: Annotated[Literal["warn", "pause_snapshot", "drop_slot"], BeforeValidator(_lower)] = setting(
+        "warn", "slot.retention.action", "What happens at that limit."
+    )
     status_update_interval_ms: Count = setting(
         10000, "status.update.interval.ms", "Longest time between two status updates to the server. [ms]"
     )
@@ -244,9 +268,9 @@ class Settings(BaseModel):
     status_storage_topic: str = setting("", "status.storage.topic", "A worker's states.")
     connector_class: str = setting("", "connector.class", "Connect's; accepted for configurations moved here.")
     tasks_max: Count = setting(1, "tasks.max", "Connect's; one slot is one task.")
-    log_level: Annotated[
-        Literal["trace", "debug", "info", "warn", "warning", "error"], BeforeValidator(_lower)
-    ] = setting("info", "log.level", "The least severe lines to print.")
+    log_level: Annotated[Literal["trace", "debug", "info", "warn", "warning", "error"], BeforeValidator(_lower)] = (
+        setting("info", "log.level", "The least severe lines to print.")
+    )
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = setting(
         "text", "log.format", "`json`: every line on stderr is one JSON document."
     )

@@ -45,7 +45,9 @@ def read_file(path: Path) -> Document:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}", remedy="check --config and the file's rights") from error
+        raise SettingsError(
+            f"{path}: cannot be read: {error}", remedy="check --config and the file's rights"
+        ) from error
     try:
         if path.suffix == ".toml":
             return Document(dict(_flat(tomllib.loads(text))), connect=False)

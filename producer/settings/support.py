@@ -23,7 +23,10 @@ NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "column.exclude.list": (_SET, "leaving columns out is not"),
     "message.key.columns": (_SET, "the key is the primary key, identity index or unique index"),
     "message.prefix.include.list": (_SET, "logical messages are not"),
-    "snapshot.mode": (_other_than("initial", "initial_only", "no_data", "never"), "initial, initial_only, no_data are"),
+    "snapshot.mode": (
+        _other_than("initial", "initial_only", "no_data", "never"),
+        "initial, initial_only, no_data are",
+    ),
     "snapshot.select.statement.overrides": (_SET, "a SELECT of one's own is not"),
     "decimal.handling.mode": (_other_than("precise"), "only precise is"),
     "time.precision.mode": (_other_than("adaptive"), "only adaptive is"),

@@ -11,7 +11,7 @@ from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from producer.errors import KafkaUnavailable
+from producer.errors import KafkaUnavailable, OperatorError
 from producer.sink.client_log import client_logger
 from producer.sink.protocol import RawRecord
 from producer.sink.topics import ask_cluster
@@ -123,6 +123,7 @@ def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float) -> l
     what was stored before it would seem not to be there.
 
     Raises:
+        OperatorError: the topic is not there, or not for us.
         KafkaUnavailable: the end was not reached in time.
     """
     deadline = time.monotonic() + timeout_s
@@ -143,13 +144,18 @@ def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float) -> l
         reader.close()
 
 
-def _high_watermarks(
-    config: Mapping[str, object], topic: str, timeout_s: float
-) -> dict[Place, tuple[int, int]]:
+def _high_watermarks(config: Mapping[str, object], topic: str, timeout_s: float) -> dict[Place, tuple[int, int]]:
     """Asked by a client of its own: under read_committed, what lies behind an open transaction hides."""
     probe = LogReader({**config, "isolation.level": "read_uncommitted"}, timeout_s)
     try:
-        return probe.watermarks([(topic, number) for number in probe.topics().get(topic, [])])
+        partitions = probe.topics().get(topic)
+        if not partitions:
+            # Not to be taken for an empty one: a stored position would seem not to be there.
+            raise OperatorError(
+                f"topic {topic} cannot be read: Kafka does not show it",
+                remedy="create it, or give the Kafka user the rights to DESCRIBE and READ it",
+            )
+        return probe.watermarks([(topic, number) for number in partitions])
     finally:
         probe.close()
 

@@ -26,9 +26,7 @@ _CONNECTION = ("security.", "sasl.", "ssl.", "enable.ssl.", "enable.sasl.", "soc
 _CONNECTION_KEYS = ("client.dns.lookup", "client.rack")
 
 
-def producer_config(
-    bootstrap_servers: str, overrides: Mapping[str, str], client_id: str
-) -> dict[str, object]:
+def producer_config(bootstrap_servers: str, overrides: Mapping[str, str], client_id: str) -> dict[str, object]:
     """The client's settings: order and durability first; the user's are put on top.
 
     A message never times out (a later one would still go out: a gap), and the queue has no limit
@@ -55,11 +53,7 @@ def producer_config(
 
 def connection_settings(overrides: Mapping[str, str]) -> dict[str, str]:
     """Those of a client's settings that say how to reach and greet the brokers."""
-    return {
-        key: value
-        for key, value in overrides.items()
-        if key.startswith(_CONNECTION) or key in _CONNECTION_KEYS
-    }
+    return {key: value for key, value in overrides.items() if key.startswith(_CONNECTION) or key in _CONNECTION_KEYS}
 
 
 class KafkaSink:

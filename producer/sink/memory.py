@@ -171,7 +171,7 @@ class MemorySink:
 
     def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
         """What the topic holds, partition by partition."""
-        self._answer()
+        self.partitions_of(topic)
         return self.records(topic)
 
     def ping(self, timeout_s: float) -> int:

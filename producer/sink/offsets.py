@@ -127,9 +127,7 @@ _Form = TypeVar("_Form", _OffsetForm, _MarkForm)
 class OffsetsTopic:
     """The records of one connector in the offsets topic, which connectors may share."""
 
-    def __init__(
-        self, sink: Sink, topic: str, *, name: str, server: str, replication_factor: int = -1
-    ) -> None:
+    def __init__(self, sink: Sink, topic: str, *, name: str, server: str, replication_factor: int = -1) -> None:
         self.topic = topic
         self._sink = sink
         self._name = name
@@ -155,8 +153,7 @@ class OffsetsTopic:
         policy = None if config is None else config.get("cleanup.policy")
         if policy is not None and policy != "compact":
             raise OperatorError(
-                f"topic {self.topic} (offset.storage.topic) has cleanup.policy={policy}: Kafka would delete "
-                "positions",
+                f"topic {self.topic} (offset.storage.topic) has cleanup.policy={policy}: Kafka would delete positions",
                 remedy="kafka-configs --bootstrap-server … --alter --entity-type topics "
                 f"--entity-name {self.topic} --add-config cleanup.policy=compact",
             )

@@ -128,6 +128,7 @@ class Sink(Protocol):
         """Everything the topic holds up to its end of this moment, in order within a partition.
 
         Raises:
+            OperatorError: the topic is not there, or not for us: that is not the same as empty.
             KafkaUnavailable: the end was not reached in time.
         """
         ...

@@ -53,9 +53,7 @@ def table_topics(prefix: str) -> re.Pattern[str]:
 class TopicReader:
     """Reads topics without a consumer group; `schema_of` gives a schema's text by its id."""
 
-    def __init__(
-        self, bootstrap_servers: str, overrides: Mapping[str, str], schema_of: Callable[[int], str]
-    ) -> None:
+    def __init__(self, bootstrap_servers: str, overrides: Mapping[str, str], schema_of: Callable[[int], str]) -> None:
         self._config = consumer_config(bootstrap_servers, overrides)
         self._schema_of = schema_of
         self._parsed: dict[int, Schema] = {}

@@ -82,9 +82,7 @@ class Topics:
         if missing and not create:
             raise _not_there(missing, partitions)
         if missing:
-            self._create(
-                [NewTopic(name, partitions, replication_factor, config=dict(config)) for name in missing]
-            )
+            self._create([NewTopic(name, partitions, replication_factor, config=dict(config)) for name in missing])
             known |= self._wait_for_leaders(missing)
         found = {name: known[name] for name in names}
         self._partitions.update(found)
@@ -165,8 +163,7 @@ def _not_there(missing: Sequence[str], partitions: int) -> OperatorError:
     named = list(missing[:_NAMED])
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     commands = "; ".join(
-        f"kafka-topics --bootstrap-server … --create --topic {name} --partitions {max(partitions, 1)}"
-        for name in named
+        f"kafka-topics --bootstrap-server … --create --topic {name} --partitions {max(partitions, 1)}" for name in named
     )
     return OperatorError(
         f"missing in Kafka: topic {', '.join(named)}{more}",

@@ -85,8 +85,7 @@ _PASSES = {
 _REMEDIES = {
     "INVALID_RECORD": "a compacted topic refuses records without a key: give the table a primary key "
     "or message.key.columns, or set the topic's cleanup.policy to delete",
-    "POLICY_VIOLATION": "the cluster's policy refuses it: change topic.creation.default.* or create the "
-    "topic yourself",
+    "POLICY_VIOLATION": "the cluster's policy refuses it: change topic.creation.default.* or create the topic yourself",
     "INVALID_REPLICATION_FACTOR": "set topic.creation.default.replication.factor (and "
     "offset.storage.replication.factor) to at most the number of brokers",
     "INVALID_CONFIG": "correct topic.creation.default.*: Kafka does not know a setting or its value",

@@ -105,23 +105,21 @@ class Table:
 
 def tables(connection: Connection) -> list[Table]:
     """All ordinary and partitioned tables outside the system's schemas, by name."""
-    found = []
-    for row in _rows(connection, _TABLES):
-        found.append(
-            Table(
-                oid=row.oid,
-                schema=row.schema,
-                name=row.name,
-                partitioned=row.kind == "p",
-                is_partition=row.is_partition,
-                persistence="unlogged" if row.persistence == "u" else "permanent",
-                identity=_IDENTITIES[row.identity],
-                rows=row.rows,
-                filenode=row.filenode,
-                readable=row.readable,
-            )
+    return [
+        Table(
+            oid=row.oid,
+            schema=row.schema,
+            name=row.name,
+            partitioned=row.kind == "p",
+            is_partition=row.is_partition,
+            persistence="unlogged" if row.persistence == "u" else "permanent",
+            identity=_IDENTITIES[row.identity],
+            rows=row.rows,
+            filenode=row.filenode,
+            readable=row.readable,
         )
-    return found
+        for row in _rows(connection, _TABLES)
+    ]
 
 
 def selected(all_tables: Iterable[Table], wanted: Callable[[str, str], bool]) -> list[Table]:

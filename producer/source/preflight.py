@@ -91,9 +91,7 @@ def rights(connection: Connection, tables: Sequence[Table], user: str) -> Iterat
             sql.Identifier(table.schema, table.name),
             sql.Identifier(user),
         )
-        yield AccessDenied(
-            f"{user} may not read table {table.qualified_name}", remedy=grant.as_string(connection)
-        )
+        yield AccessDenied(f"{user} may not read table {table.qualified_name}", remedy=grant.as_string(connection))
     if not refused:
         yield Finding(name="read rights", status="ok", detail=f"SELECT on {len(tables)} selected tables")
 
@@ -170,9 +168,7 @@ def replication(at: Server, plugin: str) -> Iterator[Finding | ProducerError]:
                 )
             yield Finding(name="plugin", status="ok", detail=f"{plugin} is installed and allowed")
         except PostgresUnavailable as error:
-            yield Finding(
-                name="plugin", status="warning", detail=f"not tried: {error.message}", remedy=error.remedy
-            )
+            yield Finding(name="plugin", status="warning", detail=f"not tried: {error.message}", remedy=error.remedy)
         except ProducerError as error:
             yield error
 
@@ -183,9 +179,7 @@ def plugin_allowed(connection: Connection, plugin: str) -> None:
     Raises:
         ServerNotReady: output_plugin_libraries (servers since August 2026) lacks it.
     """
-    row = connection.execute(
-        b"SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries'"
-    ).fetchone()
+    row = connection.execute(b"SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries'").fetchone()
     if row is None:
         return
     allowed = [name.strip() for name in str(row[0]).split(",")]

@@ -122,9 +122,7 @@ class ReplicationStream:
         written = max(self.received, self.confirmed)
         now = self._clock.time_us() - _EPOCH_US
         try:
-            self._pgconn.put_copy_data(
-                _STATUS.pack(b"r", written, self.confirmed, self.confirmed, now, ask)
-            )
+            self._pgconn.put_copy_data(_STATUS.pack(b"r", written, self.confirmed, self.confirmed, now, ask))
             self._flush()
         except psycopg.Error as error:
             raise explain(None, str(error), self._server, "confirming") from error
@@ -173,4 +171,4 @@ class ReplicationStream:
 
 def _option(value: str) -> sql.SQL:
     # A literal of the replication grammar: a quote is doubled, a backslash is an ordinary character.
-    return sql.SQL("'" + value.replace("'", "''") + "'")  # type: ignore[arg-type]
+    return sql.SQL("'" + value.replace("'", "''") + "'")

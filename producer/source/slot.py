@@ -68,7 +68,7 @@ def find(connection: Connection, name: str) -> Slot | None:
     row = connection.execute(_SLOT.format(wal_status=wal_status).encode(), (name,)).fetchone()
     if row is None:
         return None
-    (slot_name, plugin, database, pid, reader, restart, confirmed, wal_status, retained, lag) = cast(
+    (slot_name, plugin, database, pid, reader, restart, confirmed, status, retained, lag) = cast(
         "tuple[str, str | None, str | None, int | None, str | None, str | None, str | None, "
         "str | None, int | None, int | None]",
         row,
@@ -81,7 +81,7 @@ def find(connection: Connection, name: str) -> Slot | None:
         reader=reader,
         restart_lsn=Lsn.parse(restart) if restart else None,
         confirmed_lsn=Lsn.parse(confirmed) if confirmed else None,
-        wal_status=wal_status,
+        wal_status=status,
         retained_bytes=retained,
         lag_bytes=lag,
     )
@@ -188,5 +188,3 @@ def usable(slot: Slot, plugin: str, dbname: str) -> None:
             remedy="pg-producer slot drop, then a new snapshot: changes since the last confirmed position "
             "are gone from the log",
         )
-
-

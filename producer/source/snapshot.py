@@ -104,9 +104,7 @@ class TableReader:
 
     def _failed(self, table: Table, state: bytes | None, message: bytes | str) -> Exception:
         text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
-        return explain(
-            state.decode() if state else None, text, self._server, f"copying {table.qualified_name}"
-        )
+        return explain(state.decode() if state else None, text, self._server, f"copying {table.qualified_name}")
 
     def close(self) -> None:
         """Leave the snapshot."""

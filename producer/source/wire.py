@@ -140,9 +140,7 @@ def explain(sqlstate: str | None, text: str, server: Server, doing: str = "") ->
         if (sqlstate is not None and sqlstate in known) or any(part in words for part in fragments):
             return kind(what, remedy=remedy.format(user=server.user, dbname=server.dbname))
     if sqlstate is None or sqlstate[:2] in ("08", "53", "57", "58"):
-        return PostgresUnavailable(
-            what, remedy="is the server up, and database.hostname and database.port right?"
-        )
+        return PostgresUnavailable(what, remedy="is the server up, and database.hostname and database.port right?")
     return OperatorError(what, remedy="see the server's log for the details of this error")
 
 
@@ -195,11 +193,16 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _rule(
         "",
-        ("logical decoding requires wal_level", "logical decoding requires \"wal_level\""),
+        ("logical decoding requires wal_level", 'logical decoding requires "wal_level"'),
         ServerNotReady,
         "ALTER SYSTEM SET wal_level = logical;  then restart the server",
     ),
-    _rule("", ("cannot execute CREATE_REPLICATION_SLOT during recovery",), ServerNotReady, "connect to the primary"),
+    _rule(
+        "",
+        ("cannot execute CREATE_REPLICATION_SLOT during recovery",),
+        ServerNotReady,
+        "connect to the primary",
+    ),
     _rule("55006", (), SlotInUse, "stop the other reader of the slot, or wait: we take over when it ends"),
     _rule(
         "",
@@ -208,7 +211,12 @@ _RULES: tuple[_Rule, ...] = (
         "the slot has lost WAL: pg-producer slot drop, delete the topics or accept repeats, and run again "
         "for a new snapshot",
     ),
-    _rule("42704", ("replication slot \"",), SlotLost, "the slot is gone: run again after `pg-producer slot drop`"),
+    _rule(
+        "42704",
+        ('replication slot "',),
+        SlotLost,
+        "the slot is gone: run again after `pg-producer slot drop`",
+    ),
     _rule(
         "53400",
         ("all replication slots are in use",),

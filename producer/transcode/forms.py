@@ -52,7 +52,14 @@ class Route:
         self.ends = array("q", [0] * (len(columns) + 1))
 
 
-def write_value(out: Writer, route: Route, column: cython.int, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+def write_value(
+    out: Writer,
+    route: Route,
+    column: cython.int,
+    source: bytes,
+    start: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+) -> cython.int:
     """Write the text source[start:end] as the column's form.
 
     Raises:
@@ -161,24 +168,22 @@ def _call(out: Writer, route: Route, column: int, text: bytes) -> int:
 def _write_array(out: Writer, route: Route, column: cython.int, text: bytes) -> cython.int:
     """One-dimensional array text -> one block of ["null", element], then the end."""
     form: cython.int = route.elements[column]
-    elements: list = _elements(text)
-    element: object
+    elements = _elements(text)
     if elements:
         out.long(len(elements))
     for element in elements:
         if element is None:
             out.put(0)
         else:
-            item: bytes = element
             out.put(2)
-            _write_scalar(out, form, route, column, item, 0, len(item))
+            _write_scalar(out, form, route, column, element, 0, len(element))
     return out.put(0)
 
 
 @cython.cfunc
-def _elements(text: bytes) -> list:
+def _elements(text: bytes) -> list[bytes | None]:
     """The elements' texts; None is NULL. PostgreSQL manual, "Array Input and Output Syntax"."""
-    found: list = []
+    found: list[bytes | None] = []
     size: cython.Py_ssize_t = len(text)
     i: cython.Py_ssize_t = 1
     begin: cython.Py_ssize_t

@@ -57,7 +57,9 @@ def _write_wide(out: Writer, text: bytes) -> int:
     return out.long(number)
 
 
-def write_float(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, double: cython.bint) -> cython.int:
+def write_float(
+    out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, double: cython.bint
+) -> cython.int:
     """Shortest round-trip text, NaN, Infinity -> float or double, little-endian."""
     try:
         number = float(source[start:end])
@@ -66,7 +68,9 @@ def write_float(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cytho
         raise FormError(_NOT_A_NUMBER, _REPORT) from error
 
 
-def write_decimal(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, scale: cython.int) -> cython.int:
+def write_decimal(
+    out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, scale: cython.int
+) -> cython.int:
     """Digits -> the unscaled number as bytes; never rounded."""
     i: cython.Py_ssize_t = start
     negative: cython.bint = False
@@ -96,7 +100,8 @@ def write_decimal(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cyt
         raise FormError(_NOT_A_NUMBER, _REPORT)
     if decimals > scale:
         raise FormError(
-            f"the value has {decimals} decimals, its type {scale}", "the table's type was changed: see the log"
+            f"the value has {decimals} decimals, its type {scale}",
+            "the table's type was changed: see the log",
         )
     if digits + scale - decimals > _SAFE_DIGITS:
         return _write_big(out, int(source[start:end].replace(b".", b"")) * 10 ** (scale - decimals))

@@ -36,9 +36,7 @@ def string(text: str) -> bytes:
 
 def times(micros: int) -> bytes:
     """The envelope's ts_ms, ts_us, ts_ns for a time in microseconds since the epoch."""
-    return (
-        _SOME + long(micros // 1000) + _SOME + long(micros) + _SOME + long(micros * 1000)
-    )
+    return _SOME + long(micros // 1000) + _SOME + long(micros) + _SOME + long(micros * 1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +63,11 @@ class SourceBlock:
     ) -> Parts:
         """For the events of one transaction. `previous` is the commit before it, where known."""
         return self._parts(
-            record_head=record_head, micros=commit_us, snapshot="false", xid=xid, commit_lsn=commit_lsn,
+            record_head=record_head,
+            micros=commit_us,
+            snapshot="false",
+            xid=xid,
+            commit_lsn=commit_lsn,
             previous=previous,
         )
 

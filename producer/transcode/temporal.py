@@ -134,7 +134,9 @@ def write_date(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython
     return out.long(_days(source, start, dash, bc))
 
 
-def write_time(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, millis: cython.bint) -> cython.int:
+def write_time(
+    out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, millis: cython.bint
+) -> cython.int:
     """A time -> int milliseconds or long microseconds since midnight."""
     micros: cython.longlong = _micros(source, start, end)
     if not millis:
@@ -144,7 +146,9 @@ def write_time(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython
     return out.long(micros // 1000)
 
 
-def write_timestamp(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, millis: cython.bint) -> cython.int:
+def write_timestamp(
+    out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, millis: cython.bint
+) -> cython.int:
     """A timestamp -> long since the epoch; the infinities are long's ends."""
     infinite: cython.int = _infinite(source, start, end)
     if infinite:

@@ -43,16 +43,16 @@ class Walker:
     """Walks the rows of all tables, one after the other; its buffers are used again."""
 
     def __init__(self) -> None:
-        self.key = None
-        self.value = None
-        self.old_key = None
-        self.old_value = None
+        self.key: bytes | None = None
+        self.value: bytes | None = None
+        self.old_key: bytes | None = None
+        self.old_value: bytes | None = None
         self.topic = ""
         self.column = -1
         self.lsn = 0
         self.suspects = 0
         self._routes: dict[bytes, Route] = {}
-        self._route = None
+        self._route: Route | None = None
         self._new = Writer()
         self._old = Writer()
         self._out = Writer()
@@ -209,7 +209,9 @@ class Walker:
             self._route = route
         return route
 
-    def _image(self, message: bytes, at: cython.Py_ssize_t, route: Route, image: Writer, identity: cython.bint) -> cython.Py_ssize_t:
+    def _image(
+        self, message: bytes, at: cython.Py_ssize_t, route: Route, image: Writer, identity: cython.bint
+    ) -> cython.Py_ssize_t:
         """One row's columns, up to behind the closing bracket; -1 when they are not the plan's."""
         column: cython.int = 0
         first: cython.bint = True
@@ -265,7 +267,9 @@ class Walker:
         self.column = -1
         return at + 1
 
-    def _json_value(self, message: bytes, at: cython.Py_ssize_t, route: Route, column: cython.int, image: Writer) -> cython.Py_ssize_t:
+    def _json_value(
+        self, message: bytes, at: cython.Py_ssize_t, route: Route, column: cython.int, image: Writer
+    ) -> cython.Py_ssize_t:
         """A string, number, true or false; where it ends."""
         end: cython.Py_ssize_t
         if message[at] == 34:
@@ -297,7 +301,9 @@ class Walker:
             column = route.key[i]
         return out.take(0, out.at)
 
-    def _envelope(self, route: Route, before: cython.bint, after: cython.bint, op: cython.int, ordinal: cython.longlong) -> bytes:
+    def _envelope(
+        self, route: Route, before: cython.bint, after: cython.bint, op: cython.int, ordinal: cython.longlong
+    ) -> bytes:
         """The framed envelope, from the images written last."""
         out = self._out
         digits: bytes = b"%d" % self.lsn

@@ -108,7 +108,5 @@ class Writer:
         if start == end:
             return b""
         if cython.compiled:
-            return PyBytes_FromStringAndSize(
-                cython.cast(cython.p_char, cython.address(self.data[start])), end - start
-            )
+            return PyBytes_FromStringAndSize(cython.cast(cython.p_char, cython.address(self.data[start])), end - start)
         return bytes(self.data[start:end])

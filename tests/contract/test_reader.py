@@ -58,9 +58,7 @@ def test_once_reads_to_the_ends_seen_at_the_start(sink: KafkaSink, prefix: str) 
     for record in topic_reader().records(table_topics(prefix), once=True):
         found.append(record)
         send(sink, topics[1], 9)  # what comes meanwhile does not prolong it
-    assert sorted(
-        (record.topic, record.key, record.value) for record in found if record.value is not None
-    ) == [
+    assert sorted((record.topic, record.key, record.value) for record in found if record.value is not None) == [
         (topics[0], 1, 1),
         (topics[0], 2, 2),
         (topics[0], 3, 3),

@@ -93,9 +93,7 @@ def test_the_hot_path_is_the_clients_own_method() -> None:
 
 
 def test_everything_is_acked_by_brokers_in_memory() -> None:
-    sink = KafkaSink(
-        "", client_id="c", overrides={"test.mock.num.brokers": "3", "allow.auto.create.topics": "true"}
-    )
+    sink = KafkaSink("", client_id="c", overrides={"test.mock.num.brokers": "3", "allow.auto.create.topics": "true"})
     tracker = Tracker()
     for number in range(100):
         group = tracker.open()

@@ -41,9 +41,7 @@ def test_what_is_not_known_yet_is_left_out() -> None:
 
 
 def test_a_mark_is_rows_position_and_filenode() -> None:
-    assert TableMark(rows=2, position=Lsn(3), filenode=None).as_json() == (
-        b'{"rows":2,"position":3,"filenode":null}'
-    )
+    assert TableMark(rows=2, position=Lsn(3), filenode=None).as_json() == (b'{"rows":2,"position":3,"filenode":null}')
 
 
 def test_keys_are_compact_utf_8() -> None:

@@ -38,8 +38,8 @@ CASES = {
 }
 
 
-def kafka_error(name: str, **flags: bool) -> KafkaError:
-    return KafkaError(getattr(KafkaError, name), **flags)
+def kafka_error(name: str, *, fatal: bool = False, retriable: bool = False) -> KafkaError:
+    return KafkaError(getattr(KafkaError, name), fatal=fatal, retriable=retriable)
 
 
 @pytest.mark.parametrize(("name", "expected"), CASES.items())
@@ -123,9 +123,7 @@ def test_a_client_that_gave_up_is_told() -> None:
 
 
 def test_settings_that_the_client_refuses_are_wrong_settings() -> None:
-    error = refused_settings(
-        KafkaException(KafkaError(KafkaError._INVALID_ARG, 'No such: "foo"')), "producer"
-    )
+    error = refused_settings(KafkaException(KafkaError(KafkaError._INVALID_ARG, 'No such: "foo"')), "producer")
     assert isinstance(error, SettingsError)
     assert 'No such: "foo"' in error.message
     assert "producer.override" in error.remedy

@@ -1,0 +1,54 @@
+# Everything a developer runs. `make` alone lists the targets.
+PYTHON := .venv/bin/python
+TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
+
+.PHONY: help setup build stack stop lint format types test unit smoke bench demo clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/ready ## packages, Python environment, compiled transcoder
+
+.venv/ready: pyproject.toml setup.py dev/setup.sh
+	@sh dev/setup.sh
+
+.venv/built: .venv/ready $(TRANSCODER)
+	@$(PYTHON) setup.py --quiet build_ext --inplace
+	@touch $@
+
+build: .venv/built ## compile the transcoder
+
+stack: build ## start PostgreSQL, Kafka and the registry for development
+	@$(PYTHON) -m dev start
+
+stop: ## stop them
+	@$(PYTHON) -m dev stop
+
+lint: build ## ruff, import contracts, types
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@.venv/bin/lint-imports >.venv/imports.log || (cat .venv/imports.log; exit 1)
+	@$(PYTHON) -m mypy
+
+format: build ## let ruff format
+	@$(PYTHON) -m ruff format .
+	@$(PYTHON) -m ruff check --fix .
+
+test: build ## all tests, on real servers
+	@$(PYTHON) -m pytest
+
+unit: build ## tests that need no server
+	@$(PYTHON) -m pytest tests/unit tests/property
+
+smoke: build ## kill -9, restarts, then count what was lost
+	@$(PYTHON) -m tests.smoke
+
+bench: build ## beside pg_recvlogical and COPY, in one run
+	@$(PYTHON) -m bench
+
+demo: build ## a shop database, its changes live on Kafka; Ctrl-C ends everything
+	@$(PYTHON) -m dev.demo
+
+clean: ## remove what was built and every local server
+	@-$(PYTHON) -m dev wipe
+	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache producer/transcode/*.c producer/transcode/*.so

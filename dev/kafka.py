@@ -1,0 +1,159 @@
+"""One Kafka broker in KRaft mode: lean by default, a full JVM for benchmarks.
+
+Room: dev (IO). Kafka's documentation, "KRaft"; Java's "Class Data Sharing".
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from dev.fetch import KAFKA_VERSION, kafka_libs, once
+from dev.java import KAFKA_JAVA, feature_version, java
+from dev.ports import free_ports
+from dev.server import Server, heap_size
+from dev.shell import StackError, run, say
+
+HOST = "127.0.0.1"
+# A quick start counts for more than speed: half the time and a third of the memory.
+_LEAN = ("-Xss256k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
+_LOG4J = """<Configuration><Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console>
+</Appenders><Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>
+"""
+
+
+class Kafka(Server):
+    """A broker that is its own controller."""
+
+    name = "kafka"
+
+    def __init__(self, folder: Path, data: Path, cache: Path, ports: Mapping[str, int]) -> None:
+        super().__init__(folder, data)
+        self._cache = cache
+        self._port = ports["kafka"]
+        self._controller = ports["controller"]
+        self._properties = data / "server.properties"
+
+    def prepare(self) -> None:
+        """Write the settings, and format the log folder once: unformatted, other feature levels would hold."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        logs = self.data / "logs"
+        (self.data / "log4j2.xml").write_text(_LOG4J)
+        self._properties.write_text(self._settings(logs))
+        if (logs / "meta.properties").exists():
+            return
+        unfinished = self.data / "logs.unfinished"
+        for leftover in (logs, unfinished):
+            shutil.rmtree(leftover, ignore_errors=True)
+        properties = self.data / "format.properties"
+        properties.write_text(self._settings(unfinished))
+        tool = [str(java(KAFKA_JAVA)), *_LEAN, "-cp", self._classes, "kafka.tools.StorageTool"]
+        cluster = run([*tool, "random-uuid"], cwd=Path("/")).strip().splitlines()[-1]
+        run([*tool, "format", "-t", cluster, "-c", str(properties)], cwd=Path("/"))
+        unfinished.rename(logs)
+        properties.unlink()
+
+    def launch(self) -> None:
+        """Start the broker; lean, with the archive of classes where there is one."""
+        if os.environ.get("DEV_KAFKA_FULL_JVM", "0") not in ("", "0"):
+            heap = heap_size("DEV_KAFKA_HEAP", "1g")
+            self._run([f"-Xms{heap}", f"-Xmx{heap}"])
+            return
+        flags = [f"-Xmx{heap_size('DEV_KAFKA_HEAP', '160m')}", *_LEAN]
+        if archive := class_archive(self._cache):
+            flags += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto"]
+        self._run(flags)
+
+    def train(self, archive: Path) -> None:
+        """Run once from start to stop, and write the classes that it loads to an archive."""
+        self.prepare()
+        self._run([*_LEAN, f"-XX:ArchiveClassesAtExit={archive}"])
+        self.process.wait_ready(self.ready)
+        self.process.end(signal.SIGTERM, seconds=60)
+        if not archive.exists():
+            raise StackError("Java wrote no archive")
+
+    def ready(self) -> bool:
+        """True when it names itself in a metadata answer."""
+        try:
+            socket.create_connection((HOST, self._port), timeout=1).close()
+            # A client anew: an old one waits longer and longer before it connects again.
+            client = AdminClient({"bootstrap.servers": f"{HOST}:{self._port}", "log_level": 0})
+            return bool(client.list_topics(timeout=3).brokers)
+        except (OSError, KafkaException):
+            return False
+
+    def settle(self) -> None:
+        """Nothing: all is set in its file."""
+
+    @property
+    def _classes(self) -> str:
+        return f"{kafka_libs(self._cache)}/*"
+
+    def _run(self, flags: list[str]) -> None:
+        logging = f"-Dlog4j2.configurationFile={self.data / 'log4j2.xml'}"
+        self.process.start([java(KAFKA_JAVA), *flags, logging, "-cp", self._classes, "kafka.Kafka", self._properties])
+
+    def _settings(self, logs: Path) -> str:
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{HOST}:{self._controller}",
+            "listeners": f"PLAINTEXT://{HOST}:{self._port},CONTROLLER://{HOST}:{self._controller}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{self._port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(logs),
+            "auto.create.topics.enable": "false",
+            "group.initial.rebalance.delay.ms": "0",
+            "offsets.topic.num.partitions": "1",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            # Its default of 128 MB does not fit a lean heap: the broker would exit at its start.
+            "log.cleaner.dedupe.buffer.size": "1048577",
+        }
+        return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def make_class_archive(cache: Path) -> None:
+    """Make the archive of Kafka's classes once: it halves the time to start. Without it all works too."""
+    target = _archive(cache)
+    try:
+        once(target, lambda unfinished: _train(cache, unfinished))
+    except StackError as error:
+        say(f"no archive of Kafka's classes, so it starts more slowly: {error}")
+
+
+def class_archive(cache: Path) -> Path | None:
+    """The archive for this Java, where there is one."""
+    target = _archive(cache)
+    return target if target.exists() else None
+
+
+def _archive(cache: Path) -> Path:
+    # Another Java cannot read it.
+    return cache / f"kafka-{KAFKA_VERSION}-java-{feature_version(java(KAFKA_JAVA))}.jsa"
+
+
+def _train(cache: Path, archive: Path) -> None:
+    say("making an archive of Kafka's classes (once)")
+    with tempfile.TemporaryDirectory(prefix="pg-producer-dev-") as folder:
+        here = Path(folder).resolve()
+        broker = Kafka(here, here / "data", cache, free_ports(("kafka", "controller")))
+        try:
+            broker.train(archive)
+        finally:
+            broker.kill()

@@ -1,0 +1,101 @@
+"""What a stack keeps between commands: its ports and where its data lies.
+
+Room: dev (IO).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dev.ports import free_ports, is_free
+from dev.shell import StackError
+
+# Which ports each server listens on.
+PORTS = {
+    "postgres": ("postgres",),
+    "kafka": ("kafka", "controller"),
+    "registry": ("registry", "management"),
+}
+# sockaddr_un holds 107 bytes; the socket's own name takes up to 15 of them.
+_SOCKET_PATH_LIMIT = 107 - len("/.s.PGSQL.65535")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The content of stack.json."""
+
+    ports: dict[str, int]
+    data: Path
+    socket: Path
+    """The folder of PostgreSQL's Unix socket."""
+
+    def with_free_ports(self, stopped: list[str]) -> State:
+        """The same, where the ports of stopped servers are free: another's are given up."""
+        wanted = [port for name in stopped for port in PORTS[name]]
+        lost = [name for name in wanted if name not in self.ports or not is_free(self.ports[name])]
+        kept = {name: port for name, port in self.ports.items() if name not in lost}
+        return State({**kept, **free_ports(lost, taken=kept.values())}, self.data, self.socket)
+
+
+def load(folder: Path) -> State | None:
+    """What is kept for this stack; None when it never ran.
+
+    Raises:
+        StackError: the file is damaged.
+    """
+    file = _file(folder)
+    try:
+        kept = json.loads(file.read_text())
+        data = Path(kept["data"])
+        return State(kept["ports"], data, Path(kept.get("socket", data / "socket")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StackError(f"{file} cannot be read ({error}): delete {folder} and start anew") from error
+
+
+def make(folder: Path) -> State:
+    """A new stack's: in its folder, or in places apart where PostgreSQL could not be there."""
+    data = folder / "data"
+    if os.geteuid() == 0 and not _reachable(folder):
+        data = _apart()
+    socket = data / "socket"
+    if len(os.fsencode(socket)) > _SOCKET_PATH_LIMIT:
+        socket = _apart() / "socket"
+    return State({}, data, socket)
+
+
+def save(folder: Path, state: State) -> None:
+    """Keep it; the file is whole at every moment."""
+    unfinished = _file(folder).with_suffix(".tmp")
+    unfinished.write_text(json.dumps(asdict(state), default=str, indent=1))
+    unfinished.replace(_file(folder))
+
+
+def apart(folder: Path, state: State) -> list[Path]:
+    """The places outside the stack's folder that are to go with it."""
+    places = {state.data, state.socket.parent}
+    return [place for place in places if not place.is_relative_to(folder) and place.name.startswith(_PREFIX)]
+
+
+_PREFIX = "pg-producer-dev-"
+
+
+def _file(folder: Path) -> Path:
+    return folder / "stack.json"
+
+
+def _apart() -> Path:
+    place = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    # PostgreSQL's own user must get to its folders inside.
+    place.chmod(0o755)
+    return place
+
+
+def _reachable(folder: Path) -> bool:
+    """True when any user may walk to the folder."""
+    return all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents))
