@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 import time
@@ -32,9 +33,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         _run(arguments, Stack.load())
+        sys.stdout.flush()
     except StackError as error:
         say(f"error: {error}")
         return 1
+    except BrokenPipeError:
+        # The reader has seen enough; nothing may be flushed to it at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         say("interrupted: `python -m dev stop` ends what was started")
         return 130

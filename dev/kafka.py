@@ -115,6 +115,9 @@ class Kafka(Server):
             "log.dirs": str(logs),
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",
+            # After kill -9 the broker may come back only when its old session has ended: 9 s by default.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
             "offsets.topic.num.partitions": "1",
             "offsets.topic.replication.factor": "1",
             "transaction.state.log.num.partitions": "1",

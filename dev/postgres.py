@@ -5,6 +5,7 @@ Room: dev (IO). PostgreSQL manual, "Server Configuration"; wal2json's README.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -17,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from dev.install import PG_BIN
+from dev.process import is_alive
 from dev.server import Server
 from dev.shell import StackError, run
 
@@ -53,6 +55,7 @@ class Postgres(Server):
         user = _unprivileged()
         _own(self._socket, user)
         if (self.data / "PG_VERSION").exists():
+            self._unlock()
             return
         unfinished = self.data.with_name(f"{self.data.name}.unfinished")
         for leftover in (self.data, unfinished):
@@ -69,14 +72,16 @@ class Postgres(Server):
                  f"--pwfile={password.name}"],
                 cwd=Path("/"),
             )  # fmt: skip
+        # Not in the command line: there, a reload complains of each that the file sets otherwise.
+        with (unfinished / "postgresql.conf").open("a") as conf:
+            conf.writelines(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
         unfinished.rename(self.data)
 
     def launch(self) -> None:
-        """Start the postmaster as an unprivileged user; what is set is seen in its command line."""
-        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        """Start the postmaster as an unprivileged user."""
         self.process.start(
             [*_as(_unprivileged()), PG_BIN / "postgres", "-D", self.data, "-p", str(self._port),
-             "-k", self._socket, *settings]
+             "-k", self._socket]
         )  # fmt: skip
 
     def ready(self) -> bool:
@@ -96,6 +101,13 @@ class Postgres(Server):
                 names = sql.SQL(", ").join(map(sql.Identifier, _PLUGINS))
                 connection.execute(sql.SQL("ALTER SYSTEM SET output_plugin_libraries = {}").format(names))
                 connection.execute("SELECT pg_reload_conf()")
+
+    def _unlock(self) -> None:
+        """Remove a killed postmaster's locks: PostgreSQL thinks that it lives until its parent has reaped it."""
+        for lock in (self.data / "postmaster.pid", *self._socket.glob(".s.PGSQL.*.lock")):
+            with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+                if not is_alive(int(lock.read_text().splitlines()[0])):
+                    lock.unlink()
 
 
 def _unprivileged() -> pwd.struct_passwd | None:

@@ -34,10 +34,12 @@ class Process:
         self.log = folder / f"{name}.log"
         self._file = folder / f"{name}.pid"
         self._data = data
+        self._log_before = 0
 
     @property
     def pid(self) -> int | None:
         """The running server; None when it does not run, whoever has its pid now."""
+        _reap(list(_children))
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             known = json.loads(self._file.read_text())
             if known["started"] is not None and known["started"] == _moment(known["pid"]):
@@ -49,6 +51,7 @@ class Process:
     def start(self, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> None:
         """Start it in a session of its own, in its data folder, its output in the log."""
         with self.log.open("ab") as log:
+            self._log_before = log.tell()
             process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=env, cwd=self._data, start_new_session=True,
@@ -69,9 +72,8 @@ class Process:
             ended = self.pid is None
             if ended or time.monotonic() > deadline:
                 what = "ended at its start" if ended else f"was not ready after {seconds:.0f} s"
-                log = tail(self.log.read_text(errors="replace")) if self.log.exists() else ""
                 self.end(signal.SIGKILL)
-                raise StackError(f"{self.name} {what}; the end of {self.log}:\n{log}")
+                raise StackError(f"{self.name} {what}; the end of {self.log}:\n{self._last_words()}")
             time.sleep(0.1)
 
     def end(self, how: signal.Signals, seconds: float = 30) -> None:
@@ -94,6 +96,12 @@ class Process:
         if not gone:
             raise StackError(f"{self.name} cannot be killed: look at processes {self._members()}")
         self._file.unlink(missing_ok=True)
+
+    def _last_words(self) -> str:
+        """The end of the log of this run."""
+        if not self.log.exists():
+            return ""
+        return tail(self.log.read_bytes()[self._log_before :].decode(errors="replace"))
 
     def _wait_gone(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -124,6 +132,11 @@ class Process:
         return sorted(found)
 
 
+def is_alive(pid: int) -> bool:
+    """True for a process that still runs: not for one that only waits for its parent to look."""
+    return _moment(pid) is not None
+
+
 def _signal(pid: int, how: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, how)
@@ -150,6 +163,7 @@ def _moment(pid: int) -> str | None:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         # Behind the command's name, which may hold anything, fields count from 3 (proc(5)).
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-        if fields[0] not in ("Z", "X"):
+        # A killed JVM may be a zombie whose threads still end, and hold its ports until then.
+        if fields[0] not in ("Z", "X") or int(fields[17]) > 1:
             return f"{boot} {fields[19]}"
     return None

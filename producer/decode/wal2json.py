@@ -7,7 +7,7 @@ truncates, and the true shape of a row that did not match.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -113,6 +113,10 @@ _decoder = msgspec.json.Decoder(_Message)
 _ACTIONS = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
 
 
+# Since 2.6: numbers as strings, NaN and Infinity among them.
+NUMBERS_AS_STRINGS = "numeric-data-types-as-string"
+
+
 def options(tables: Iterable[tuple[str, str]], skipped: Collection[str] = ()) -> dict[str, str]:
     """The START_REPLICATION options for these (schema, table) pairs, without `skipped` operations.
 
@@ -169,6 +173,36 @@ def decode(message: bytes, start: int = 0) -> Record:
             f"a wal2json record of {len(message) - start} bytes cannot be read: {error}; it begins {head!r}",
             remedy="report it with the plugin's version; to leave its table out, set table.exclude.list",
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RowValues:
+    """A row's values as JSON, by column."""
+
+    columns: dict[str, bytes]
+    identity: dict[str, bytes]
+
+
+def values(message: bytes, start: int) -> RowValues:
+    """The values of a row that `decode` could read."""
+    record = _decoder.decode(memoryview(message)[start:])
+    return RowValues(
+        {column.name: bytes(column.value) for column in record.columns},
+        {column.name: bytes(column.value) for column in record.identity},
+    )
+
+
+def with_columns(message: bytes, start: int, columns: Sequence[bytes]) -> bytes:
+    """The same record with other columns, each a JSON object; what stands before `start` stays."""
+    begin = message.index(_COLUMNS, start) + len(_COLUMNS)
+    end = message.find(_IDENTITY, begin)
+    rest = message[end:] if end >= 0 else b"}"
+    return message[:begin] + b",".join(columns) + b"]" + rest
+
+
+# Inside of a string their quotes would be escaped.
+_COLUMNS = b',"columns":['
+_IDENTITY = b',"identity":['
 
 
 def _begin(message: bytes, start: int, record: _Message) -> Begin:

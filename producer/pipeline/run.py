@@ -19,6 +19,7 @@ from producer.errors import KafkaUnavailable, ProducerError, SlotInUse, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.observe import Counters
 from producer.pipeline import stages
+from producer.pipeline.completion import Completion
 from producer.pipeline.progress import Progress
 from producer.pipeline.snapshot import SnapshotCopy
 from producer.pipeline.stop import Stop
@@ -84,12 +85,7 @@ class Runner:
             except TemporaryError as error:
                 self._back_off(sink, error)
             finally:
-                left = sink.close(0 if self._stop.expired() else 2)
-            if left and self._stop.requested:
-                raise KafkaUnavailable(
-                    f"Kafka did not take {left} records in time; they come again at the next start",
-                    remedy="are the brokers up? nothing is lost: what is unconfirmed is sent again",
-                )
+                sink.close(0 if self._stop.expired() else 2)
 
     def _with(self, sink: Sink) -> bool:
         """One session of the sink; True when the work is done."""
@@ -251,16 +247,27 @@ class Runner:
             options = wal2json.options(
                 [(table.schema, table.name) for table in tables.chosen], self._settings.skipped_operations
             )
-            stream.start(self._settings.slot_name, offset.lsn, options)
+            tables.nan_is_null = not self._start(stream, offset.lsn, options)
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
                 settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters,
                 stream=stream, catalog=lambda: self._alive(start), tables=tables, walker=self._walker,
                 sink=sink, progress=progress, block=self._block, previous_commit=offset.commit_lsn,
                 target=target, status_seconds=status_seconds, started=self._recovered,
+                completion=Completion(
+                    self._server, lambda: self._alive(start), self._settings.unavailable_value_placeholder
+                ),
             )  # fmt: skip
             loop.run()
             self._settle(progress, sink, stream)
+
+    def _start(self, stream: ReplicationStream, position: Lsn, options: dict[str, str]) -> bool:
+        """START; True when the plugin can print NaN (wal2json 2.6): it is asked, and may not know the option."""
+        newer = {**options, wal2json.NUMBERS_AS_STRINGS: "1"}
+        if stream.start(self._settings.slot_name, position, newer, optional=wal2json.NUMBERS_AS_STRINGS):
+            return True
+        stream.start(self._settings.slot_name, position, options)
+        return False
 
     def _settle(self, progress: Progress, sink: Sink, stream: ReplicationStream) -> None:
         """Nothing more is read: wait for the acks, write the position, confirm it."""

@@ -229,7 +229,10 @@ class SnapshotCopy:
         since = self._clock.monotonic()
         while self._in_flight() or not self._marks.idle or any(copy.complete for copy in self._unmarked):
             if self._stop.expired():
-                return
+                raise KafkaUnavailable(
+                    "Kafka did not take the snapshot's rows in time; they come again at the next start",
+                    remedy="are the brokers up? nothing is lost: an unfinished table is read again",
+                )
             self._wait(since)
 
     def _wait(self, since: float) -> None:

@@ -19,9 +19,10 @@ from producer.errors import ConversionError, DecodeError, KafkaUnavailable
 from producer.events import Position, Relation
 from producer.lsn import Lsn
 from producer.observe import Counters
+from producer.pipeline.completion import Completion, Headers
 from producer.pipeline.progress import Committed, Progress
 from producer.pipeline.stop import Stop
-from producer.pipeline.tables import Tables
+from producer.pipeline.tables import Shape, Tables
 from producer.settings import Settings
 from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Sink
@@ -65,6 +66,7 @@ class StreamLoop:
         previous_commit: Lsn | None,
         target: Lsn | None,
         status_seconds: float,
+        completion: Completion,
         started: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -83,6 +85,8 @@ class StreamLoop:
         self._status_seconds = status_seconds
         self._started: Callable[[], None] | None = started
         self._limit = settings.max_queue_size_in_bytes
+        self._completion = completion
+        self._headers: Headers = []
         self._begin: Begin | None = None
         self._parts: Parts | None = None
         self._group: Group | None = None
@@ -160,9 +164,15 @@ class StreamLoop:
             result = self._again(message, error)
         if result == SHAPE:
             result = self._again(message, None)
+        elif walker.suspects and result != OTHER and result != DELETE:
+            result = self._unhide(message)
         if result == RECORD:
             self._ordinal += 1
-            self._send(walker.topic, walker.key, walker.value)
+            if self._headers:
+                self._send_with_headers(walker.topic, walker.key, walker.value, self._headers)
+                self._headers = []
+            else:
+                self._send(walker.topic, walker.key, walker.value)
         elif result == DELETE:
             self._ordinal += 1
             self._send(walker.topic, walker.key, walker.value)
@@ -176,14 +186,27 @@ class StreamLoop:
         record = wal2json.decode(message, XLOG_HEADER)
         if not isinstance(record, RowShape):
             return OTHER
-        shape = self._tables.reshape(self._catalog(), record)
+        shape, missing = self._tables.reshape(self._catalog(), record)
+        if missing:
+            message, self._headers = self._completion.unchanged(message, XLOG_HEADER, shape, missing, record.lsn)
+        return self._walk_again(message, shape, record.lsn, error)
+
+    def _unhide(self, message: bytes) -> int:
+        """A number is null that may be a NaN: read it again, walk the completed row."""
+        lsn = Lsn(self._walker.lsn)
+        shape = self._tables.walked(self._walker.plan())
+        message, headers = self._completion.hidden(message, XLOG_HEADER, shape, lsn)
+        self._headers = self._headers + headers
+        return self._walk_again(message, shape, lsn, None)
+
+    def _walk_again(self, message: bytes, shape: Shape, lsn: Lsn, error: FormError | None) -> int:
         try:
             result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
         except FormError as second:
-            raise self._refused(shape.relation, record.lsn, second) from (error or second)
+            raise self._refused(shape.relation, lsn, second) from (error or second)
         if result in (SHAPE, OTHER):
             raise DecodeError(
-                f"a row of {record.schema}.{record.table} at {record.lsn} does not match the shape that it names",
+                f"a row of {shape.relation.qualified_name} at {lsn} does not match the shape that it names",
                 remedy="report it with the plugin's version; table.exclude.list leaves the table out",
             )
         return result
@@ -219,14 +242,15 @@ class StreamLoop:
         assert old is not None
         assert new is not None
         self._ordinal += 2
-        self._send_with_header(topic, old, walker.old_value, ("__debezium.newkey", new))
+        headers, self._headers = self._headers, []
+        self._send_with_headers(topic, old, walker.old_value, [("__debezium.newkey", new)])
         self._tombstone(topic, old)
-        self._send_with_header(topic, new, walker.value, ("__debezium.oldkey", old))
+        self._send_with_headers(topic, new, walker.value, [("__debezium.oldkey", old), *headers])
 
-    def _send_with_header(self, topic: str, key: bytes, value: bytes | None, header: tuple[str, bytes]) -> None:
+    def _send_with_headers(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         group = self._group
         assert group is not None
-        self._sink.send(topic, key, value, group, headers=[header])
+        self._sink.send(topic, key, value, group, headers=headers)
 
     def _open(self, begin: Begin) -> None:
         self._begin = begin

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from producer import observe
 from producer.decode.wal2json import LoggedColumn, RowShape
-from producer.errors import ConversionError, ServerNotReady, UnsupportedEvent
+from producer.errors import ConversionError, ServerNotReady
 from producer.events import Column, Relation
 from producer.schema import avro, plan, topics
 from producer.schema.registry import Registry
@@ -46,6 +46,8 @@ class Tables:
         self._baseline: dict[tuple[str, str], Relation] = {}
         """What each table looked like when we began to stream: it tells of columns dropped since."""
         self.chosen: list[Table] = []
+        self.nan_is_null = True
+        """Whether the plugin prints NaN as null (wal2json before 2.6)."""
 
     def select(self, connection: Connection) -> list[Table]:
         """Read which tables are selected now, and make sure of their topics.
@@ -116,31 +118,38 @@ class Tables:
             self.install(next(iter(shapes.values())))
         return self._shapes[schema, name]
 
+    def walked(self, plan: TablePlan) -> Shape:
+        """The shape whose plan the walker followed."""
+        return next(shape for shape in self._shapes.values() if shape.plan is plan)
+
     def install(self, shape: Shape) -> None:
         """Walk the table's rows by this shape from now on."""
         self._shapes[shape.relation.schema, shape.relation.name] = shape
         self._walker.install(shape.plan)
 
-    def reshape(self, connection: Connection, row: RowShape) -> Shape:
+    def reshape(self, connection: Connection, row: RowShape) -> tuple[Shape, tuple[Column, ...]]:
         """Find the shape of a row that did not match its plan, and walk by it from now on.
+
+        Beside it: the columns whose large, unchanged values the row lacks.
 
         The row's own names and type OIDs decide; the catalogue, which may be ahead of the log,
         and the shape before tell what the row does not.
 
         Raises:
-            UnsupportedEvent: the row lacks an unchanged TOAST value.
             ConversionError: the row cannot be explained by any shape we know of.
         """
         before = self._shapes.get((row.schema, row.table))
         table = next((t for t in catalog.tables(connection) if (t.schema, t.name) == (row.schema, row.table)), None)
         now = catalog.relations(connection, [table]).get(table.oid) if table else None
         known = before.relation if before else self._baseline.get((row.schema, row.table))
-        relation = _shape_of(row, now, known)
+        relation, missing = _shape_of(row, now, known)
+        if before is not None and before.relation == relation:
+            return before, missing
         shape = self._register([relation])[0]
         if before is not None:
             _log.info("the table has another shape", table=relation.qualified_name, at=str(row.lsn))
         self.install(shape)
-        return shape
+        return shape, missing
 
     def _register(self, relations: Sequence[Relation]) -> list[Shape]:
         settings = self._settings
@@ -160,13 +169,15 @@ class Tables:
                     topic=schema.topic,
                     key_id=None if schema.key_schema is None else ids[f"{schema.topic}-key", schema.key_schema],
                     value_id=ids[f"{schema.topic}-value", schema.value_schema],
+                    nan_is_null=self.nan_is_null,
                 ),
             )
             for schema in schemas
         ]
 
 
-def _shape_of(row: RowShape, now: Relation | None, before: Relation | None) -> Relation:
+def _shape_of(row: RowShape, now: Relation | None, before: Relation | None) -> tuple[Relation, tuple[Column, ...]]:
+    """The row's own shape, and the columns whose unchanged values it lacks."""
     known = now or before
     if known is None:
         raise ConversionError(
@@ -175,22 +186,23 @@ def _shape_of(row: RowShape, now: Relation | None, before: Relation | None) -> R
             remedy="leave the table out with table.exclude.list; its changes up to the drop are then not sent",
         )
     if row.action == "D" and known.identity != "full":
-        return known
+        return known, ()
     # Under FULL a delete holds its whole row in `identity`.
-    columns = tuple(_column(row, logged, now, before) for logged in row.columns or row.identity)
-    if row.action == "U":
-        _refuse_unchanged_toast(row, columns, now, before)
-    names = {column.name for column in columns}
+    columns = [_column(row, logged, now, before) for logged in row.columns or row.identity]
+    missing = _unchanged_toast(columns, now, before) if row.action == "U" else ()
+    shape = tuple(sorted((*columns, *missing), key=lambda column: column.attnum))
+    names = {column.name for column in shape}
     logged_identity = frozenset(column.name for column in row.identity)
-    return Relation(
+    relation = Relation(
         oid=known.oid,
         schema=known.schema,
         name=known.name,
-        columns=columns,
+        columns=shape,
         key=known.key if names.issuperset(known.key) else (),
         identity=known.identity,
         identity_columns=logged_identity if row.identity else known.identity_columns & names,
     )
+    return relation, missing
 
 
 def _column(row: RowShape, logged: LoggedColumn, now: Relation | None, before: Relation | None) -> Column:
@@ -205,19 +217,10 @@ def _column(row: RowShape, logged: LoggedColumn, now: Relation | None, before: R
     )
 
 
-def _refuse_unchanged_toast(
-    row: RowShape, columns: tuple[Column, ...], now: Relation | None, before: Relation | None
-) -> None:
-    """An update leaves out unchanged values stored out of line: not to be taken for a dropped column."""
+def _unchanged_toast(columns: list[Column], now: Relation | None, before: Relation | None) -> tuple[Column, ...]:
+    """The columns that an update left out: known before and still there, so not dropped; and toastable."""
     present = {column.attnum for column in columns}
     known = {column.attnum: column for column in before.columns} if before else {}
     current = {column.attnum: column for column in now.columns} if now else {}
     candidates = current if before is None else {n: c for n, c in known.items() if n in current}
-    missing = [c.name for n, c in candidates.items() if n not in present and c.toastable]
-    if missing:
-        raise UnsupportedEvent(
-            f"table {row.schema}.{row.table}, column {', '.join(missing)}, at {row.lsn}: an update left a large "
-            "value unchanged, so the log does not hold it; unchanged.toast.handling=reselect is not supported yet",
-            remedy=f'ALTER TABLE "{row.schema}"."{row.table}" REPLICA IDENTITY FULL;  does not help rows that '
-            "are already in the log: leave the column's table out with table.exclude.list for now",
-        )
+    return tuple(c for n, c in candidates.items() if n not in present and c.toastable)

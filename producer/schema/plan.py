@@ -16,10 +16,22 @@ _FRAME = struct.Struct(">bI")
 _SHORT = {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
 
 
+# Printed as JSON numbers, which know no NaN; a domain over them is printed as a string.
+_JSON_NUMBERS = frozenset({"float4", "float8", "numeric"})
+
+
 def table_plan(
-    relation: Relation, *, topic: str, key_id: int | None, value_id: int, signed_oids: bool = True
+    relation: Relation,
+    *,
+    topic: str,
+    key_id: int | None,
+    value_id: int,
+    signed_oids: bool = True,
+    nan_is_null: bool = False,
 ) -> TablePlan:
     """The plan of a relation whose schemas have these ids; `key_id` is None for null keys.
+
+    `nan_is_null`: the plugin (wal2json before 2.6) prints NaN and Infinity as null.
 
     `signed_oids`: the plugin prints type OIDs from 2^31 on as negative numbers, as wal2json does
     before 2.7. A plan of the wrong kind matches no row of such a table: its rows are not lost.
@@ -27,7 +39,7 @@ def table_plan(
     names = [column.name for column in relation.columns]
     return TablePlan(
         topic=topic,
-        columns=tuple(_column(column, relation, signed_oids) for column in relation.columns),
+        columns=tuple(_column(column, relation, signed_oids, nan_is_null) for column in relation.columns),
         key=tuple(names.index(name) for name in relation.key),
         key_frame=b"" if key_id is None else _FRAME.pack(0, key_id),
         value_frame=_FRAME.pack(0, value_id),
@@ -37,7 +49,7 @@ def table_plan(
     )
 
 
-def _column(column: Column, relation: Relation, signed_oids: bool) -> ColumnPlan:
+def _column(column: Column, relation: Relation, signed_oids: bool, nan_is_null: bool) -> ColumnPlan:
     avro = column_type(column)
     oid = _signed(column.type.oid) if signed_oids else column.type.oid
     return ColumnPlan(
@@ -48,6 +60,7 @@ def _column(column: Column, relation: Relation, signed_oids: bool) -> ColumnPlan
         element=avro.element,
         nullable=column.name not in relation.key,
         in_identity=column.name in relation.identity_columns,
+        hides_nan=nan_is_null and column.type.kind == "base" and column.type.name in _JSON_NUMBERS,
         function=avro.function,
     )
 

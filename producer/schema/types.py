@@ -65,7 +65,7 @@ _VECTORS = frozenset({"int2vector", "oidvector"})
 
 def _array(type: PgType, element: PgType, typmod: int, dimensions: int) -> AvroType:
     item = avro_type(element, typmod, 0)
-    if dimensions > 1 or item.form is Form.ARRAY:
+    if dimensions > 1 or item.form is Form.ARRAY or not _comma_separated(element):
         return as_text(element.display_name + "[]" * max(dimensions, 1))
     return AvroType(
         schema={"type": "array", "items": ["null", item.schema]},
@@ -74,6 +74,17 @@ def _array(type: PgType, element: PgType, typmod: int, dimensions: int) -> AvroT
         scale=item.scale,
         function=item.function,
     )
+
+
+def _comma_separated(element: PgType) -> bool:
+    """Whether commas stand between an array's elements: box has `;`, PostGIS `:`, others who knows."""
+    while element.base is not None:
+        element = element.base
+    if element.kind != "base":
+        return True
+    if element.schema == "pg_catalog":
+        return element.name != "box"
+    return element.name in _EXTENSIONS or element.name == "hstore"
 
 
 def _plain(schema: Schema, form: Form) -> Callable[[int], AvroType]:

@@ -28,6 +28,7 @@ _STATUS = struct.Struct("!cQQQqB")
 _KEEPALIVE = struct.Struct("!xQqB")
 _EPOCH_US = 946_684_800_000_000
 _FIELD_SQLSTATE = ord("C")
+_INVALID_PARAMETER = b"22023"
 
 
 class ReplicationStream:
@@ -64,8 +65,8 @@ class ReplicationStream:
         ).fetchone()
         return int(str(row[0])) if row else 0
 
-    def start(self, slot: str, position: Lsn, options: Mapping[str, str]) -> None:
-        """START_REPLICATION at our own position.
+    def start(self, slot: str, position: Lsn, options: Mapping[str, str], *, optional: str = "") -> bool:
+        """START_REPLICATION at our own position; False when the plugin does not know `optional`.
 
         Raises:
             SlotInUse, ServerNotReady, SlotLost, ...: as the server says.
@@ -79,10 +80,14 @@ class ReplicationStream:
         )
         result = self._pgconn.exec_(statement.as_bytes(self._connection))
         if result.status != ExecStatus.COPY_BOTH:
+            unknown = result.error_field(_FIELD_SQLSTATE) == _INVALID_PARAMETER
+            if optional and unknown and optional.encode() in result.error_message:
+                return False
             raise self._explain(result, f"starting the slot {slot} at {position}")
         self._pgconn.nonblocking = 1
         self._poll.register(self._pgconn.socket, select.POLLIN)
         self.confirmed = position
+        return True
 
     def wait(self, timeout_ms: int) -> bool:
         """Wait for the socket and take in what has come; False when the time is over.

@@ -16,6 +16,7 @@ cdef class Route:
     cdef bytes forms
     cdef bytes elements
     cdef bytes nullable
+    cdef bytes hides_nan
     cdef bytes in_identity
     cdef bytes key_column
     cdef int[::1] scales

@@ -43,6 +43,7 @@ class Route:
         self.forms = bytes(column.form for column in columns)
         self.elements = bytes(column.element or 0 for column in columns)
         self.nullable = bytes(column.nullable for column in columns)
+        self.hides_nan = bytes(column.hides_nan for column in columns)
         self.in_identity = bytes(column.in_identity for column in columns)
         self.key_column = bytes(index in plan.key for index in range(len(columns)))
         # One more than needed: a typed view of nothing is refused.

@@ -64,6 +64,8 @@ class ColumnPlan:
     """True: written as ["null", T]; False: as T, and a NULL is a FormError (key columns)."""
     in_identity: bool = False
     """The old row in the log holds this column."""
+    hides_nan: bool = False
+    """A null of a new row may be a NaN or Infinity that the plugin could not print."""
     function: Callable[[bytes], bytes] | None = None
     """For FUNCTION (also of elements): text, UTF-8 -> Avro body of T."""
 

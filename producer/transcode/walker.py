@@ -75,6 +75,11 @@ class Walker:
         self._routes.pop(json_names, None)
         self._route = None
 
+    def plan(self) -> TablePlan:
+        """The plan of the last row."""
+        assert self._route is not None
+        return self._route.plan
+
     def begin(
         self,
         *,
@@ -246,7 +251,7 @@ class Walker:
                     return -1
                 if not route.nullable[column]:
                     raise FormError(_NULL_IN_KEY, _NULL_REMEDY)
-                if not identity and 3 <= route.forms[column] <= 6:
+                if not identity and route.hides_nan[column]:
                     self.suspects += 1
                 image.put(0)
                 at += 4

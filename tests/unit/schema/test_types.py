@@ -210,6 +210,9 @@ def test_domains_are_what_is_under_them(type: PgType, typmod: int, same_as: PgTy
         (domain(base("numeric"), numeric(4, 1)), -1, decimal(4, 1), Form.DECIMAL),
         (of_kind("composite"), -1, as_text("public.addr"), Form.STRING),
         (base("money"), -1, as_text("money"), Form.STRING),
+        (base("polygon"), -1, "string", Form.STRING),
+        (base("hstore", "public"), -1, as_text("public.hstore"), Form.STRING),
+        (of_kind("range"), -1, "string", Form.STRING),
     ],
 )
 def test_arrays(element: PgType, typmod: int, items: object, form: Form, dimensions: int) -> None:
@@ -227,9 +230,13 @@ def test_arrays(element: PgType, typmod: int, items: object, form: Form, dimensi
         (array(base("int4")), 2, "int4[][]"),
         (array(MOOD), 3, "public.mood[][][]"),
         (array(domain(array(base("int4")))), 1, "public.dom[]"),
+        # Their elements are not separated by commas.
+        (array(base("box")), 1, "box[]"),
+        (array(domain(base("box"))), 0, "public.dom[]"),
+        (array(base("geometry", "public")), 1, "public.geometry[]"),
     ],
 )
-def test_deeper_arrays_are_text(type: PgType, dimensions: int, name: str) -> None:
+def test_arrays_that_are_sent_as_text(type: PgType, dimensions: int, name: str) -> None:
     assert avro_type(type, -1, dimensions) == AvroType(schema=as_text(name), form=Form.STRING)
 
 
