@@ -17,7 +17,7 @@ import time
 
 import psycopg
 
-from dev.install import StackError, say
+from dev.shell import StackError, say
 from dev.stack import Stack
 
 _SCHEMA = """
