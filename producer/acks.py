@@ -52,6 +52,8 @@ class Tracker:
     def __init__(self, safe: Lsn = ZERO) -> None:
         self.safe = safe
         """Everything up to here is acked. It never goes down."""
+        self.resolved = 0
+        """How many groups were acked whole."""
         self._groups: deque[Group] = deque()
         self._open: list[Group] = []  # rarely more than one: it keeps in_flight_bytes O(1)
         self._closed_bytes = 0
@@ -91,6 +93,7 @@ class Tracker:
             if not head.closed or head.pending or head.failure is not None:
                 break
             groups.popleft()
+            self.resolved += 1
             self._closed_bytes -= head.size
             if head.lsn is not None and head.lsn > self.safe:
                 self.safe = head.lsn

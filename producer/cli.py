@@ -122,8 +122,7 @@ def schemas(settings: Settings) -> None:
 @click.option("--from-end", is_flag=True, help="Only what arrives from now on.")
 def tail(settings: Settings, tables: tuple[str, ...], once: bool, from_end: bool) -> None:
     """Decoded events from the topics, one JSON document a line."""
-    clock = SystemClock()
-    commands.tail(settings, tables, once=once, from_end=from_end, clock=clock)
+    commands.tail(settings, tables, once=once, from_end=from_end)
 
 
 @cli.group()
@@ -138,7 +137,7 @@ def drop(settings: Settings, yes: bool) -> None:
     question = f"Drop the replication slot {settings.slot_name}? Changes from now on are not kept for us."
     if not yes and not click.confirm(question, err=True):
         raise click.Abort
-    commands.drop_slot(settings)
+    commands.drop_slot(settings, SystemClock())
 
 
 @_command("grants")

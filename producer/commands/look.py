@@ -133,7 +133,7 @@ def schemas(settings: Settings) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def tail(settings: Settings, tables: Sequence[str], *, once: bool, from_end: bool, clock: Clock) -> None:
+def tail(settings: Settings, tables: Sequence[str], *, once: bool, from_end: bool) -> None:
     """Print decoded events, one JSON document a line."""
     registry = stages.registry(settings)
     overrides = stages.sink(settings)
@@ -158,11 +158,11 @@ def _topic(settings: Settings, table: str) -> str:
     return topics.topic_name(settings.topic_prefix, schema, name)
 
 
-def drop_slot(settings: Settings) -> None:
-    """Drop the slot.
+def drop_slot(settings: Settings, clock: Clock) -> None:
+    """Drop the slot, and forget our position: the next run begins with a snapshot.
 
     Raises:
-        SlotInUse: a reader is active.
+        SlotInUse: a reader is active; nothing was changed.
     """
     server = stages.server(settings)
     with connect(server) as connection:
@@ -172,3 +172,14 @@ def drop_slot(settings: Settings) -> None:
         if dropped
         else f"there is no replication slot {settings.slot_name}"
     )
+    if not settings.topic_prefix:
+        return
+    sink = stages.sink(settings)
+    try:
+        sink.ping(_LOAD_SECONDS)
+        loaded = _load(settings, sink)
+        if loaded.offset is not None or loaded.tables:
+            stages.forget(stages.offsets(settings, sink), sink, loaded, clock)
+            click.echo(f"forgot the position of {settings.name} in {settings.offset_storage_topic}")
+    finally:
+        sink.close(2)

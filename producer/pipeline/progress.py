@@ -86,6 +86,11 @@ class Progress:
         return self.tracker.failure
 
     @property
+    def stored(self) -> bool:
+        """True when Kafka has nothing left to ack: neither of ours, nor of a transaction that was cut off."""
+        return self._writing is None and not self.tracker.in_flight_bytes and self.confirmable >= self.tracker.safe
+
+    @property
     def settled(self) -> bool:
         """True when all that was tracked is acked, stored and confirmable."""
         return self._writing is None and self.tracker.idle and self.confirmable >= self.tracker.safe

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from producer import __version__, observe
 from producer.clock import Clock
 from producer.decode import wal2json
-from producer.errors import KafkaUnavailable, ProducerError, SlotInUse, SlotLost, TemporaryError
+from producer.errors import KafkaUnavailable, PostgresUnavailable, ProducerError, SlotInUse, SlotLost, TemporaryError
 from producer.lsn import ZERO, Lsn
 from producer.observe import Counters
 from producer.pipeline import stages
@@ -44,6 +44,7 @@ _BACKOFF_SECONDS = 0.5
 # A warm standby looks often: it takes over within seconds.
 _STANDBY_SECONDS = 1.0
 _STATUS_SHARE = 3
+_STORE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Runner:
         found = slot.find(connection, self._settings.slot_name)
         if found is not None and not initial_only:
             slot.usable(found, self._settings.plugin_name, self._server.dbname)
-        sink.ping(10)
+        sink.ping(5)
         tables.ensure_topics()
         if initial_only:
             return _Start(connection, identity, found, Loaded())
@@ -258,7 +259,12 @@ class Runner:
                     self._server, lambda: self._alive(start), self._settings.unavailable_value_placeholder
                 ),
             )  # fmt: skip
-            loop.run()
+            try:
+                loop.run()
+            except PostgresUnavailable:
+                # What Kafka has acked meanwhile need not come again.
+                self._store_acked(progress, sink)
+                raise
             self._settle(progress, sink, stream)
 
     def _start(self, stream: ReplicationStream, position: Lsn, options: dict[str, str]) -> bool:
@@ -284,6 +290,12 @@ class Runner:
                 )
         stream.confirm(progress.confirmable)
 
+    def _store_acked(self, progress: Progress, sink: Sink) -> None:
+        deadline = self._clock.monotonic() + _STORE_SECONDS
+        while not progress.stored and progress.failure is None and self._clock.monotonic() < deadline:
+            sink.wait(0.02)
+            progress.step()
+
     def _alive(self, start: _Start) -> Connection:
         """The ordinary session, opened again when the server has closed it."""
         if start.connection.closed:
@@ -298,9 +310,8 @@ class Runner:
         """
         name = self._settings.slot_name
         remedy = (
-            f"`pg-producer slot drop`, then forget the stored position (a tombstone for this connector in "
-            f"{self._settings.offset_storage_topic}) and run again: a new snapshot is taken; changes between "
-            "the stored position and now are not in the log any more"
+            "`pg-producer slot drop` (it forgets the stored position too), then run again: a new snapshot is "
+            "taken; changes between the stored position and now are not in the log any more"
         )
         if stored.system_id and stored.system_id != start.identity.system_id:
             raise SlotLost(

@@ -33,6 +33,7 @@ from producer.transcode.walker import Walker
 _log = observe.logger("producer.snapshot")
 
 _ROWS_A_TURN = 500
+_BYTES_A_TURN = 4_000_000
 _GROUP_ROWS = 1000
 _WAIT_MS = 50
 
@@ -88,6 +89,7 @@ class SnapshotCopy:
         self._bars = bars
         self._position = position
         self._first_reading = first_reading
+        self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         self._unmarked: list[_Copy] = []
         self._marks = Tracker()
         self._final: tuple[_Copy, bytes] | None = None
@@ -150,7 +152,7 @@ class SnapshotCopy:
         return copy
 
     def _turn(self, copy: _Copy) -> int:
-        rows = copy.reader.rows(_ROWS_A_TURN)
+        rows = copy.reader.rows(_ROWS_A_TURN, self._bytes_a_turn)
         if not rows:
             return 0
         name = copy.table.qualified_name

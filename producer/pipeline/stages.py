@@ -5,6 +5,8 @@ Room: pipeline (IO through the stages it makes).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from producer.acks import Group
 from producer.clock import Clock
 from producer.errors import KafkaUnavailable
@@ -12,9 +14,11 @@ from producer.pipeline.stop import Stop
 from producer.schema.registry import Registry
 from producer.settings import Settings
 from producer.sink.kafka import KafkaSink, map_kafka_error
-from producer.sink.offsets import Offset, OffsetsTopic
+from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.source.wire import Server
+
+_ACK_SECONDS = 30.0
 
 
 def server(settings: Settings) -> Server:
@@ -79,13 +83,25 @@ def write_and_wait(topic: OffsetsTopic, into: Sink, offset: Offset, clock: Clock
     """
     group = Group()
     topic.write(offset, group)
-    deadline = clock.monotonic() + 30
+    _wait(group, into, clock, stop.expired)
+
+
+def forget(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock) -> None:
+    """Forget a connector's position and marks, and wait for the acks."""
+    group = Group()
+    topic.write(None, group)
+    for table in loaded.tables:
+        topic.write_mark(table, None, group)
+    _wait(group, into, clock, lambda: False)
+
+
+def _wait(group: Group, into: Sink, clock: Clock, hurry: Callable[[], bool]) -> None:
+    deadline = clock.monotonic() + _ACK_SECONDS
     while group.pending:
         into.wait(0.05)
-        if clock.monotonic() > deadline or stop.expired():
+        if clock.monotonic() > deadline or hurry():
             raise KafkaUnavailable(
-                "Kafka did not ack our position in time",
-                remedy="are the brokers up, and bootstrap.servers right?",
+                "Kafka did not ack our position in time", remedy="are the brokers up, and bootstrap.servers right?"
             )
     if group.failure is not None:
         raise map_kafka_error(group.failure, "storing our position")

@@ -85,6 +85,9 @@ class StreamLoop:
         self._status_seconds = status_seconds
         self._started: Callable[[], None] | None = started
         self._limit = settings.max_queue_size_in_bytes
+        # Looked at often enough that big rows cannot overshoot the limit by much.
+        self._serve_bytes = self._limit // 8
+        self._unserved_bytes = 0
         self._completion = completion
         self._headers: Headers = []
         self._begin: Begin | None = None
@@ -92,7 +95,8 @@ class StreamLoop:
         self._group: Group | None = None
         self._ordinal = 0
         self._reached = False
-        self._stalled_since: float | None = None
+        self._resolved = 0
+        self._resolved_at = clock.monotonic()
 
     def run(self) -> None:
         """Stream until stopped (returns with everything read handed to the sink) or until the target.
@@ -116,7 +120,7 @@ class StreamLoop:
                 elif message[0] == KEEPALIVE:
                     self._keepalive(message)
                 since_tend += 1
-                if since_tend >= _TEND_EVERY:
+                if since_tend >= _TEND_EVERY or self._unserved_bytes >= self._serve_bytes:
                     since_tend = 0
                     gather = True
                     self._tend()
@@ -227,6 +231,7 @@ class StreamLoop:
         except (KafkaException, BufferError) as error:
             raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes at {self._at()}") from error
         self._progress.tracker.add(group, size)
+        self._unserved_bytes += size
         if group.pending >= _PART_RECORDS:
             self._progress.tracker.close(group)
             self._group = self._progress.tracker.open()
@@ -315,23 +320,11 @@ class StreamLoop:
 
     def _tend(self) -> None:
         """Serve acks, confirm what is safe, keep the connection alive, wait while too much is in flight."""
+        self._unserved_bytes = 0
         self._serve()
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:
-            self._pause_for_acks()
-        self._stalled_since = None
-
-    def _pause_for_acks(self) -> None:
-        now = self._clock.monotonic()
-        if self._stalled_since is None:
-            self._stalled_since = now
-        timeout = self._settings.errors_retry_timeout
-        if timeout >= 0 and (now - self._stalled_since) * 1000 > timeout:
-            raise KafkaUnavailable(
-                f"Kafka has acked nothing for {int(now - self._stalled_since)} s",
-                remedy="is bootstrap.servers right, and are the brokers up?",
-            )
-        self._sink.wait(0.05)
-        self._serve()
+            self._sink.wait(0.05)
+            self._serve()
 
     def _serve(self) -> None:
         progress, stream = self._progress, self._stream
@@ -342,6 +335,7 @@ class StreamLoop:
         fatal = self._sink.fatal()
         if fatal is not None:
             raise fatal
+        self._refuse_stall()
         silent = stream.silent_seconds
         if (
             safe > stream.confirmed
@@ -351,6 +345,19 @@ class StreamLoop:
             stream.confirm(safe)
         elif self._target is not None and silent >= _REPLY_SECONDS:
             stream.confirm(safe, ask=True)
+
+    def _refuse_stall(self) -> None:
+        """A broker that acks nothing is a temporary fault, and errors.retry.timeout its limit."""
+        tracker, timeout = self._progress.tracker, self._settings.errors_retry_timeout
+        now = self._clock.monotonic()
+        if tracker.resolved != self._resolved or not tracker.in_flight_bytes:
+            self._resolved = tracker.resolved
+            self._resolved_at = now
+        elif 0 <= timeout < (now - self._resolved_at) * 1000:
+            raise KafkaUnavailable(
+                f"Kafka has acked nothing for {now - self._resolved_at:.0f} s",
+                remedy="are the brokers up, and bootstrap.servers right?",
+            )
 
     def _at(self) -> str:
         begin = self._begin

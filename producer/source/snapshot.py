@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import cast
 
+import psycopg
 from psycopg import sql
 from psycopg.pq import ExecStatus
 
@@ -60,38 +61,36 @@ class TableReader:
             raise self._failed(table, result.error_field(_SQLSTATE), result.error_message)
         self.table = table
 
-    def rows(self, most: int) -> list[memoryview]:
-        """Up to `most` rows that have arrived; fewer when no more are here yet.
+    def rows(self, most: int, most_bytes: int) -> list[memoryview]:
+        """Rows that have arrived, up to a number or about so many bytes; none when none are here yet.
 
         After the last row `table` is None.
         """
-        pgconn = self._connection.pgconn
         table = cast("Table", self.table)
         found: list[memoryview] = []
-        get_copy_data = pgconn.get_copy_data
-        while len(found) < most:
+        total = 0
+        get_copy_data = self._connection.pgconn.get_copy_data
+        asked = False
+        while len(found) < most and total < most_bytes:
             size, row = get_copy_data(1)
             if size > 0:
                 found.append(row)
-            elif size == 0:
-                if found:
-                    break
-                try:
-                    pgconn.consume_input()
-                except Exception as error:
-                    raise self._failed(table, None, str(error)) from error
-                size, row = get_copy_data(1)
-                if size == 0:
-                    break
-                if size > 0:
-                    found.append(row)
-                else:
-                    self._finish(table)
-                    break
-            else:
+                total += size
+            elif size < 0:
                 self._finish(table)
                 break
+            elif found or asked:
+                break
+            else:
+                asked = True
+                self._consume(table)
         return found
+
+    def _consume(self, table: Table) -> None:
+        try:
+            self._connection.pgconn.consume_input()
+        except psycopg.Error as error:
+            raise self._failed(table, None, str(error)) from error
 
     def _finish(self, table: Table) -> None:
         pgconn = self._connection.pgconn
