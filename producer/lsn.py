@@ -5,8 +5,11 @@ Room: lsn (pure). PostgreSQL manual, "pg_lsn Type" and "WAL Internals".
 
 from __future__ import annotations
 
+import re
+
 from producer.errors import DecodeError
 
+_TEXT = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 _MAX = 0xFFFF_FFFF_FFFF_FFFF
 _PAGE = 8192
 # XLogShortPHD and XLogLongPHD: what a page, and a segment's first page, begin with.
@@ -28,13 +31,11 @@ class Lsn(int):
         Raises:
             DecodeError: the text is not two hexadecimal numbers of 32 bits.
         """
-        high, slash, low = text.partition("/")
-        if not slash or not 1 <= len(high) <= 8 or not 1 <= len(low) <= 8:
+        found = _TEXT.fullmatch(text)
+        if found is None:
             raise DecodeError(f"not an LSN: {text[:40]!r}", remedy="an LSN looks like 16/B374D848")
-        try:
-            return cls((int(high, 16) << 32) | int(low, 16))
-        except ValueError as error:
-            raise DecodeError(f"not an LSN: {text[:40]!r}", remedy="an LSN looks like 16/B374D848") from error
+        high, low = found.groups()
+        return cls((int(high, 16) << 32) | int(low, 16))
 
     def page_start(self) -> Lsn:
         """The page's start when this lies just behind a page header, else itself.

@@ -68,25 +68,30 @@ def processes(stack: Stack) -> list[str]:
     return found
 
 
+def kafka(stack: Stack) -> AdminClient:
+    return AdminClient({"bootstrap.servers": stack.bootstrap_servers, "log_level": 0})
+
+
 def remember(stack: Stack) -> int:
     """Leave something with each server; returns a schema's id."""
     with psycopg.connect(stack.postgres_dsn(), autocommit=True) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS kept (id int)")
         connection.execute("INSERT INTO kept VALUES (1)")
-    admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
+    admin = kafka(stack)
     if "kept" not in admin.list_topics(timeout=10).topics:
         admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(10)
     schema = Schema('{"type": "record", "name": "Kept", "fields": []}', "AVRO")
-    return int(SchemaRegistryClient({"url": stack.registry_url}).register_schema("kept-value", schema))
+    with SchemaRegistryClient({"url": stack.registry_url}) as registry:
+        return int(registry.register_schema("kept-value", schema))
 
 
 def recall(stack: Stack, schema: int) -> None:
     with psycopg.connect(stack.postgres_dsn()) as connection:
         assert connection.execute("SELECT count(*) > 0 FROM kept").fetchone() == (True,)
-    assert "kept" in AdminClient({"bootstrap.servers": stack.bootstrap_servers}).list_topics(timeout=10).topics
-    registry = SchemaRegistryClient({"url": stack.registry_url})
-    assert registry.get_latest_version("kept-value").schema_id == schema
-    assert registry.get_compatibility() == "BACKWARD"
+    assert "kept" in kafka(stack).list_topics(timeout=10).topics
+    with SchemaRegistryClient({"url": stack.registry_url}) as registry:
+        assert registry.get_latest_version("kept-value").schema_id == schema
+        assert registry.get_compatibility() == "BACKWARD"
 
 
 def test_start_is_idempotent_and_status_tells(shared: Stack) -> None:
@@ -146,7 +151,6 @@ def test_a_lost_pid_file_does_not_hide_a_server(one: Stack) -> None:
     assert one.pid("postgres") == before
     one.start("postgres")
     assert one.pid("postgres") == before
-    (one.folder / "postgres.pid").unlink()
     one.stop("postgres")
     assert not [line for line in processes(one) if "postgres" in line]
 

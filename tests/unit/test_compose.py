@@ -153,9 +153,8 @@ def test_wal2json_is_allowed_where_the_server_asks(tmp_path: Path, knows: str, a
     }.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
-    script = ROOT / "dev/docker/allow-wal2json.sh"
     told = subprocess.run(
-        ["sh", script, "postgres", "-c", "wal_level=logical"],
+        ["sh", ROOT / "dev/docker/allow-wal2json.sh", "postgres", "-c", "wal_level=logical"],
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert told.stdout.splitlines() == ["postgres", "-c", "wal_level=logical", *allowed]

@@ -1,0 +1,92 @@
+"""wal2json's records, as a real 2.5 printed them."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.decode.wal2json import (
+    Begin,
+    Commit,
+    LoggedColumn,
+    LogicalMessage,
+    RowShape,
+    Truncate,
+    decode,
+    options,
+    values,
+    with_columns,
+)
+from producer.errors import DecodeError
+from producer.lsn import Lsn
+
+BEGIN = b'{"action":"B","xid":745,"timestamp":"2026-11-22 10:25:46.24+00","lsn":"0/19B3FA0","nextlsn":"0/19B3FD0"}'
+ROW = (
+    b'{"action":"U","xid":745,"timestamp":"2026-11-22 10:25:46.24+00","lsn":"0/19B3E40","schema":"public","table":"t",'
+    b'"columns":[{"name":"id","typeoid":23,"value":1},{"name":"v","typeoid":-1294967296,"value":"a\\"b"}],'
+    b'"identity":[{"name":"id","typeoid":23,"value":1}]}'
+)
+
+
+def test_begin_tells_the_commit_and_what_every_record_repeats() -> None:
+    """The head that the fast path compares is cut from the record itself."""
+    begin = decode(b"h" * 25 + BEGIN, 25)
+    assert isinstance(begin, Begin)
+    assert (begin.xid, begin.commit_lsn, begin.next_lsn) == (745, Lsn.parse("0/19B3FA0"), Lsn.parse("0/19B3FD0"))
+    assert begin.commit_us == 1795343146240000
+    assert begin.record_head == b',"xid":745,"timestamp":"2026-11-22 10:25:46.24+00","lsn":"'
+
+
+def test_commit_truncate_message() -> None:
+    """The other records of a transaction."""
+    tail = b'"xid":1,"timestamp":"2026-11-22 10:25:46+00","lsn":"0/10"'
+    assert decode(b'{"action":"C",' + tail + b',"nextlsn":"0/20"}') == Commit(Lsn(16), Lsn(32))
+    assert decode(b'{"action":"T",' + tail + b',"schema":"q","table":"t1"}') == Truncate("q", "t1", Lsn(16))
+    content = b'"transactional":false,"prefix":"p","content":"x"}'
+    message = b'{"action":"M","xid":null,"timestamp":null,"lsn":"0/10",' + content
+    assert decode(message) == LogicalMessage("p", False, Lsn(16))
+
+
+def test_a_row_names_its_columns_and_unsigned_types() -> None:
+    """An OID above 2^31 is printed as a negative number before 2.7."""
+    shape = decode(ROW)
+    assert isinstance(shape, RowShape)
+    assert shape.columns == (LoggedColumn("id", 23), LoggedColumn("v", 3000000000))
+    assert shape.identity == (LoggedColumn("id", 23),)
+
+
+def test_a_completed_row_keeps_what_stands_around_its_columns() -> None:
+    """Head and identity stay, byte for byte."""
+    assert values(ROW, 0).columns == {"id": b"1", "v": b'"a\\"b"'}
+    completed = with_columns(ROW, 0, [b'{"name":"x","typeoid":1,"value":2}'])
+    assert completed.startswith(ROW[: ROW.index(b'[{"name')])
+    assert completed.endswith(b'[{"name":"x","typeoid":1,"value":2}]' + ROW[ROW.index(b',"identity"') :])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"action":"X"}',
+        b'{"action":"B","lsn":"0/1","nextlsn":"0/2"}',
+        b'{"action":"C","lsn":"nonsense","nextlsn":"0/2"}',
+        b'{"action":"I","lsn":"0/1","schema":"s","table":"t","columns":[{"name":1}]}',
+        ROW[:-2],
+    ],
+)
+def test_malformed_records_are_decode_errors(broken: bytes) -> None:
+    """Nothing else escapes, and nothing is skipped."""
+    with pytest.raises(DecodeError):
+        decode(broken)
+
+
+def test_table_names_are_escaped_as_the_plugin_reads_them() -> None:
+    """Spaces, commas, periods and backslashes; quotes and letters of any kind stay."""
+    chosen = options([("public", "t"), ("Q S", "T.a,b*'\"x\\ é"), ("s", "*")])
+    assert chosen["add-tables"] == "public.t,Q\\ S.T\\.a\\,b*'\"x\\\\\\ é,s.\\*"
+
+
+def test_skipped_operations_are_left_to_the_server() -> None:
+    """What nobody wants is not sent to us."""
+    assert options([("a", "b")], {"t", "d"})["actions"] == "insert,update"
