@@ -68,7 +68,7 @@ class Process:
             StackError: it ended or took too long; with the end of its log.
         """
         deadline = time.monotonic() + seconds
-        while not ready():
+        while not (ready() and self.pid is not None):
             ended = self.pid is None
             if ended or time.monotonic() > deadline:
                 what = "ended at its start" if ended else f"was not ready after {seconds:.0f} s"

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from dev.process import Process
-from dev.shell import StackError
+from dev.shell import StackError, say
 
 
 class Server(ABC):
@@ -26,13 +26,24 @@ class Server(ABC):
 
     def start(self) -> None:
         """Start it when it does not run, and wait until it is ready."""
-        if self.process.pid is None:
+        if not self._answers():
             # Orphans of a server that died would hold its data.
             self.process.end(signal.SIGKILL)
             self.prepare()
             self.launch()
-        self.process.wait_ready(self.ready)
+            self.process.wait_ready(self.ready)
         self.settle()
+
+    def _answers(self) -> bool:
+        """True when it runs already; one that was just killed may still seem to."""
+        if self.process.pid is None:
+            return False
+        try:
+            self.process.wait_ready(self.ready)
+        except StackError as error:
+            say(f"starting anew: {error}")
+            return False
+        return True
 
     def stop(self) -> None:
         """End it orderly."""

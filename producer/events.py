@@ -43,6 +43,8 @@ class PgType:
     """The modifier that a domain gives to the type under it (typtypmod)."""
     labels: tuple[str, ...] = ()
     """An enum's labels in sort order."""
+    length: int = -1
+    """typlen in bytes; -1 is variable."""
 
     @property
     def display_name(self) -> str:
@@ -65,6 +67,23 @@ class Column:
     """Its values may be stored out of line (attstorage other than plain): an UPDATE that does
     not touch such a value leaves it out of the log."""
     generated: Literal["", "stored", "virtual"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """A column that the table has or had: what pg_attribute keeps of it."""
+
+    attnum: int
+    name: str
+    dropped: bool
+    type_oid: int
+    """0 once it is dropped."""
+    typmod: int
+    dimensions: int
+    length: int
+    """attlen in bytes: its type's, kept when it is dropped."""
+    not_null: bool
+    toastable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

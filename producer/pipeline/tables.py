@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from producer import observe
-from producer.decode.wal2json import LoggedColumn, RowShape
+from producer.decode.wal2json import RowShape
 from producer.errors import ConversionError, ServerNotReady
 from producer.events import Column, Relation
-from producer.schema import avro, plan, topics
+from producer.schema import avro, plan, shape, topics
 from producer.schema.registry import Registry
 from producer.settings import Settings
 from producer.sink.protocol import Sink
@@ -142,14 +142,22 @@ class Tables:
         table = next((t for t in catalog.tables(connection) if (t.schema, t.name) == (row.schema, row.table)), None)
         now = catalog.relations(connection, [table]).get(table.oid) if table else None
         known = before.relation if before else self._baseline.get((row.schema, row.table))
-        relation, missing = _shape_of(row, now, known)
+        relation, missing = shape.shape_of(
+            row,
+            shape.Known(
+                now=now,
+                before=known,
+                attributes=catalog.attributes(connection, table.oid) if table else (),
+                types=catalog.types(connection, (c.type_oid for c in (*row.columns, *row.identity))),
+            ),
+        )
         if before is not None and before.relation == relation:
             return before, missing
-        shape = self._register([relation])[0]
+        found = self._register([relation])[0]
         if before is not None:
             _log.info("the table has another shape", table=relation.qualified_name, at=str(row.lsn))
-        self.install(shape)
-        return shape, missing
+        self.install(found)
+        return found, missing
 
     def _register(self, relations: Sequence[Relation]) -> list[Shape]:
         settings = self._settings
@@ -174,53 +182,3 @@ class Tables:
             )
             for schema in schemas
         ]
-
-
-def _shape_of(row: RowShape, now: Relation | None, before: Relation | None) -> tuple[Relation, tuple[Column, ...]]:
-    """The row's own shape, and the columns whose unchanged values it lacks."""
-    known = now or before
-    if known is None:
-        raise ConversionError(
-            f"table {row.schema}.{row.table} at {row.lsn}: it was dropped before its rows were read, and "
-            "its shape is not known",
-            remedy="leave the table out with table.exclude.list; its changes up to the drop are then not sent",
-        )
-    if row.action == "D" and known.identity != "full":
-        return known, ()
-    # Under FULL a delete holds its whole row in `identity`.
-    columns = [_column(row, logged, now, before) for logged in row.columns or row.identity]
-    missing = _unchanged_toast(columns, now, before) if row.action == "U" else ()
-    shape = tuple(sorted((*columns, *missing), key=lambda column: column.attnum))
-    names = {column.name for column in shape}
-    logged_identity = frozenset(column.name for column in row.identity)
-    relation = Relation(
-        oid=known.oid,
-        schema=known.schema,
-        name=known.name,
-        columns=shape,
-        key=known.key if names.issuperset(known.key) else (),
-        identity=known.identity,
-        identity_columns=logged_identity if row.identity else known.identity_columns & names,
-    )
-    return relation, missing
-
-
-def _column(row: RowShape, logged: LoggedColumn, now: Relation | None, before: Relation | None) -> Column:
-    for relation in (now, before):
-        for column in relation.columns if relation else ():
-            if column.name == logged.name and column.type.oid == logged.type_oid:
-                return column
-    raise ConversionError(
-        f"table {row.schema}.{row.table} at {row.lsn}: column {logged.name} has a type (OID "
-        f"{logged.type_oid}) that the catalogue does not tell any more",
-        remedy="the column was dropped or got another type before this row was read; this is not supported yet",
-    )
-
-
-def _unchanged_toast(columns: list[Column], now: Relation | None, before: Relation | None) -> tuple[Column, ...]:
-    """The columns that an update left out: known before and still there, so not dropped; and toastable."""
-    present = {column.attnum for column in columns}
-    known = {column.attnum: column for column in before.columns} if before else {}
-    current = {column.attnum: column for column in now.columns} if now else {}
-    candidates = current if before is None else {n: c for n, c in known.items() if n in current}
-    return tuple(c for n, c in candidates.items() if n not in present and c.toastable)

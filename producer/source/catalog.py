@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from psycopg.rows import namedtuple_row
 
-from producer.events import Column, PgType, Relation, ReplicaIdentity, TypeKind
+from producer.events import Attribute, Column, PgType, Relation, ReplicaIdentity, TypeKind
 from producer.source.wire import Connection
 
 Persistence = Literal["permanent", "unlogged", "temporary"]
@@ -58,7 +58,7 @@ WITH RECURSIVE wanted (oid) AS (
            unnest(ARRAY[t.typbasetype, t.typelem]) AS d (next)
      WHERE d.next <> 0
 )
-SELECT t.oid::bigint AS oid, n.nspname AS schema, t.typname AS name, t.typtype::text AS kind,
+SELECT t.oid::bigint AS oid, n.nspname AS schema, t.typname AS name, t.typlen::int AS length, t.typtype::text AS kind,
        t.typcategory::text AS category, t.typbasetype::bigint AS base, t.typtypmod AS base_typmod,
        CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END AS element,
        array(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e
@@ -141,14 +141,14 @@ def relations(connection: Connection, chosen: Sequence[Table]) -> dict[int, Rela
     key_count = "indnkeyatts" if version >= _INCLUDED_COLUMNS_SINCE else "indnatts"
     columns = _rows(connection, _COLUMNS.format(generated=generated), oids)
     indexes = _rows(connection, _INDEXES.format(key_count=key_count), oids)
-    types = _types(connection, {row.type for row in columns})
+    by_oid = _types(connection, {row.type for row in columns})
     shapes = {}
     for table in chosen:
         own = tuple(
             Column(
                 name=row.name,
                 attnum=row.attnum,
-                type=types[row.type],
+                type=by_oid[row.type],
                 typmod=row.typmod,
                 dimensions=row.dimensions,
                 not_null=row.not_null,
@@ -162,6 +162,24 @@ def relations(connection: Connection, chosen: Sequence[Table]) -> dict[int, Rela
             own_indexes = [row for row in indexes if row.relation == table.oid]
             shapes[table.oid] = _relation(table, own, own_indexes)
     return shapes
+
+
+_ATTRIBUTES = """
+SELECT a.attnum::int AS attnum, a.attname AS name, a.attisdropped AS dropped, a.atttypid::bigint AS type_oid,
+       a.atttypmod AS typmod, a.attndims::int AS dimensions, a.attlen::int AS length,
+       a.attnotnull AS not_null, a.attstorage <> 'p' AS toastable
+  FROM pg_catalog.pg_attribute a WHERE a.attrelid = %s AND a.attnum > 0 ORDER BY a.attnum
+"""
+
+
+def attributes(connection: Connection, table_oid: int) -> list[Attribute]:
+    """All columns that the table has or had, by number."""
+    return [Attribute(**row._asdict()) for row in _rows(connection, _ATTRIBUTES, table_oid)]
+
+
+def types(connection: Connection, oids: Iterable[int]) -> dict[int, PgType]:
+    """The types with these OIDs, as far as they are still there."""
+    return _types(connection, set(oids))
 
 
 def _relation(table: Table, columns: tuple[Column, ...], indexes: list[Any]) -> Relation:
@@ -206,10 +224,12 @@ def _types(connection: Connection, oids: set[int]) -> dict[int, PgType]:
                 base=build(row.base) if row.base else None,
                 base_typmod=row.base_typmod,
                 labels=tuple(row.labels),
+                length=row.length,
             )
         return built[oid]
 
-    return {oid: build(oid) for oid in oids}
+    # A type that is gone is not in it.
+    return {oid: build(oid) for oid in oids if oid in rows}
 
 
 def _rows(connection: Connection, query: str, *parameters: object) -> list[Any]:
