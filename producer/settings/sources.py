@@ -63,7 +63,7 @@ def read_file(path: Path) -> Document:
 def _json_document(text: str) -> Document:
     document = json.loads(text)
     if not isinstance(document, dict):
-        raise TypeError("the document is no object")
+        raise ValueError("the document is no object")  # noqa: TRY004 (told like the parser's own)
     if isinstance(document.get("config"), dict):
         values = dict(_flat(document["config"]))
         if "name" in document:

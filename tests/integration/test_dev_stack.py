@@ -19,6 +19,7 @@ from confluent_kafka.cimpl import NewTopic
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from dev.fetch import once
+from dev.install import install
 from dev.shell import StackError
 from dev.stack import NAMES, Stack
 
@@ -244,3 +245,21 @@ def test_an_interrupted_fetch_leaves_nothing_half_made(tmp_path: Path) -> None:
     once(target, Path.mkdir)
     once(target, shutil.rmtree)
     assert target.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("programs", "told"),
+    [((), "not Debian"), (("apt-get",), "run as root: apt-get update && apt-get install .*postgresql-15"),
+     (("apt-get", "sudo"), "run by hand: sudo apt-get update && sudo apt-get install .*postgresql-15")],
+)  # fmt: skip
+def test_what_cannot_be_installed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: tuple[str, ...], told: str
+) -> None:
+    for program in programs:
+        (tmp_path / program).write_text("#!/bin/sh\ncase $* in *update*) exit 1;; esac\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("dev.install.PG_BIN", tmp_path)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(StackError, match=told):
+        install(["postgres"])
