@@ -104,7 +104,8 @@ def write_decimal(
             "the table's type was changed: see the log",
         )
     if digits + scale - decimals > _SAFE_DIGITS:
-        return _write_big(out, int(source[start:end].replace(b".", b"")) * 10 ** (scale - decimals))
+        # Padded as text: compiled, a power of C integers would be a double.
+        return _write_big(out, source[start:end].replace(b".", b"") + b"0" * (scale - decimals))
     while decimals < scale:
         number *= 10
         decimals += 1
@@ -132,7 +133,9 @@ def _write_unscaled(out: Writer, number: cython.longlong) -> cython.int:
     return 0
 
 
-def _write_big(out: Writer, number: int) -> int:
+def _write_big(out: Writer, text: bytes) -> int:
+    number: object = int(text)
+    assert isinstance(number, int)
     size = (number + (number < 0)).bit_length() // 8 + 1
     data = number.to_bytes(size, "big", signed=True)
     return out.string(data, 0, size)
