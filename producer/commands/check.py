@@ -70,9 +70,15 @@ def _source(settings: Settings, relations: list[Relation]) -> Iterator[Finding |
     with connection:
         yield Finding(name="connection", status="ok", detail=server.where)
         yield from preflight.server(slot.identify(connection), preflight.wal_level(connection))
-        yield from _plugin(connection, server, settings)
+        old_plugin = False
+        for finding in _plugin(connection, server, settings):
+            old_plugin |= isinstance(finding, Finding) and finding.detail == preflight.OLD_PLUGIN
+            yield finding
         yield from preflight.slot(connection, settings.slot_name, settings.plugin_name, server)
         yield from _tables(connection, server, settings, relations)
+        hidden = preflight.hidden_numbers(relations) if old_plugin else None
+        if hidden is not None:
+            yield hidden
 
 
 def _plugin(connection: Connection, server: Server, settings: Settings) -> Iterator[Finding | ProducerError]:

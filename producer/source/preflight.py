@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from psycopg import sql
+from psycopg.pq import ExecStatus
 
 from producer.errors import (
     AccessDenied,
@@ -167,10 +168,44 @@ def replication(at: Server, plugin: str) -> Iterator[Finding | ProducerError]:
                     )
                 )
             yield Finding(name="plugin", status="ok", detail=f"{plugin} is installed and allowed")
+            yield _plugin_age(connection, probe)
         except PostgresUnavailable as error:
             yield Finding(name="plugin", status="warning", detail=f"not tried: {error.message}", remedy=error.remedy)
         except ProducerError as error:
             yield error
+
+
+OLD_PLUGIN = "wal2json is older than 2.6"
+
+
+def _plugin_age(connection: Connection, probe: str) -> Finding:
+    """Whether the plugin knows an option of 2.6: nothing tells its version."""
+    statement = sql.SQL("START_REPLICATION SLOT {} LOGICAL 0/0 ({} '1')").format(
+        sql.Identifier(probe), sql.Identifier("numeric-data-types-as-string")
+    )
+    result = connection.pgconn.exec_(statement.as_bytes(connection))
+    if result.status == ExecStatus.COPY_BOTH:
+        return Finding(name="plugin version", status="ok", detail="wal2json is 2.6 or newer")
+    return Finding(name="plugin version", status="ok", detail=OLD_PLUGIN)
+
+
+def hidden_numbers(relations: Sequence[Relation]) -> Finding | None:
+    """The columns in which an old plugin cannot print NaN and Infinity."""
+    columns = [
+        f"{relation.qualified_name}.{column.name}"
+        for relation in relations
+        for column in relation.columns
+        if column.type.kind == "base" and column.type.name in ("float4", "float8", "numeric")
+    ]
+    if not columns:
+        return None
+    return Finding(
+        name="NaN and Infinity",
+        status="warning",
+        detail=f"{OLD_PLUGIN} and prints them as null: a row with a null in one of these columns is read again, "
+        f"as it is then: {', '.join(columns)}",
+        remedy="install wal2json 2.6 or newer",
+    )
 
 
 def plugin_allowed(connection: Connection, plugin: str) -> None:
