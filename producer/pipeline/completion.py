@@ -7,7 +7,7 @@ The row is read again by its key and the record completed; the walker then sees 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import psycopg
 from psycopg import sql
@@ -31,7 +31,7 @@ _log = observe.logger("producer.completion")
 class Completion:
     """Completes records of one stream."""
 
-    def __init__(self, server: Server, connection: Callable[[], Connection], placeholder: str) -> None:
+    def __init__(self, server: Server, connection: Connection, placeholder: str) -> None:
         self._server = server
         self._connection = connection
         self._placeholder = placeholder
@@ -104,7 +104,7 @@ class Completion:
         key = [_text(found.columns[name], types[name]) for name in relation.key]
         with explained(self._server, f"reading a row of {relation.qualified_name} again"):
             try:
-                result = self._connection().execute(query, key).pgresult
+                result = self._connection.execute(query, key).pgresult
             except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):
                 _log.warning("a column that the log lacks is gone", table=relation.qualified_name, at=str(lsn))
                 return None

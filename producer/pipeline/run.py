@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 
 from producer import __version__, observe
 from producer.clock import Clock
 from producer.decode import wal2json
-from producer.errors import KafkaUnavailable, PostgresUnavailable, ProducerError, SlotInUse, SlotLost, TemporaryError
-from producer.lsn import ZERO, Lsn
+from producer.errors import KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
+from producer.lsn import Lsn
 from producer.observe import Counters
 from producer.pipeline import stages
 from producer.pipeline.completion import Completion
+from producer.pipeline.connector import Connector
+from producer.pipeline.handover import Handover, Source
 from producer.pipeline.progress import Progress
-from producer.pipeline.snapshot import SnapshotCopy
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import StreamLoop
 from producer.pipeline.tables import Tables
@@ -30,9 +28,7 @@ from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
 from producer.source import preflight, slot
-from producer.source.catalog import Table
 from producer.source.replication import ReplicationStream
-from producer.source.snapshot import Snapshot
 from producer.source.wire import Connection, Server, connect, connect_replication
 from producer.transcode.source_block import SourceBlock
 from producer.transcode.walker import Walker
@@ -47,16 +43,6 @@ _STATUS_SHARE = 3
 _STORE_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """What is known once the source was looked at."""
-
-    connection: Connection
-    identity: slot.Identity
-    found: slot.Slot | None
-    loaded: Loaded
-
-
 class Runner:
     """One connector: one database, one slot, one sink."""
 
@@ -69,6 +55,10 @@ class Runner:
         self._walker = Walker()
         self._block = SourceBlock(version=__version__, name=settings.topic_prefix, database=settings.database_dbname)
         self.counters = Counters()
+        self._connector = Connector(
+            settings=settings, clock=clock, stop=stop, counters=self.counters, server=self._server,
+            walker=self._walker, block=self._block,
+        )  # fmt: skip
         self._failing_since: float | None = None
         self._attempt = 0
 
@@ -94,17 +84,18 @@ class Runner:
         registry = stages.registry(self._settings)
         tables = Tables(self._settings, sink, registry, self._walker)
         with ExitStack() as stack:
-            start = self._look(stack, sink, offsets, tables)
+            source = self._look(stack, sink, offsets, tables)
+            handover = Handover(self._connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
-                self._copy_only(start, tables, sink)
+                handover.copy_only()
                 return True
-            offset = self._snapshot_where_due(start, tables, sink, offsets)
+            offset = handover.position()
             if offset is None:
                 return True
-            self._stream(start, tables, sink, offsets, offset)
+            self._stream(source, tables, sink, offsets, offset)
         return self._once or self._stop.requested
 
-    def _look(self, stack: ExitStack, sink: Sink, offsets: OffsetsTopic, tables: Tables) -> _Start:
+    def _look(self, stack: ExitStack, sink: Sink, offsets: OffsetsTopic, tables: Tables) -> Source:
         """Everything that can be refused is refused here, before a slot is made."""
         connection = connect(self._server)
         stack.callback(connection.close)
@@ -122,120 +113,13 @@ class Runner:
         sink.ping(5)
         tables.ensure_topics()
         if initial_only:
-            return _Start(connection, identity, found, Loaded())
+            return Source(connection, identity, found, Loaded())
         offsets.ensure(create=True)
-        return _Start(connection, identity, found, offsets.load(_LOAD_SECONDS))
+        return Source(connection, identity, found, offsets.load(_LOAD_SECONDS))
 
-    def _snapshot_where_due(self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic) -> Offset | None:
-        """The position to stream from, its snapshot complete; None when stopped before."""
-        stored, found = start.loaded.offset, start.found
-        if stored is not None:
-            self._compare(stored, start)
-            if stored.snapshot != "running":
-                return stored
-            unread = [t for t in tables.chosen if t.qualified_name not in start.loaded.tables]
-            return self._copy(start, tables, sink, offsets, stored, unread, first_reading=False)
-        wants_rows = self._settings.snapshot_mode == "initial"
-        if found is not None:
-            offset = self._offset(start, found.confirmed_lsn or ZERO, running=wants_rows)
-            self._store(offsets, sink, offset)
-            if not wants_rows:
-                return offset
-            return self._copy(start, tables, sink, offsets, offset, tables.chosen, first_reading=False)
-        # What could refuse a schema is asked before the slot exists.
-        tables.prepare(start.connection, tables.chosen)
-        return self._make_slot(start, tables, sink, offsets, wants_rows=wants_rows)
-
-    def _make_slot(
-        self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic, *, wants_rows: bool
-    ) -> Offset | None:
-        """Slot and snapshot together; a slot whose start fails is dropped again."""
-        name = self._settings.slot_name
-        with ExitStack() as stack:
-            replication = connect_replication(self._server)
-            stack.callback(replication.close)
-            made = slot.create(replication, self._server, name, self._settings.plugin_name)
-            try:
-                offset = self._offset(start, made.consistent_point, running=wants_rows)
-                snapshot = None
-                if wants_rows:
-                    readers = min(self._settings.snapshot_max_threads, len(tables.chosen))
-                    snapshot = stack.enter_context(
-                        contextlib.closing(Snapshot(self._server, readers, made.snapshot_name))
-                    )
-                replication.close()
-                self._store(offsets, sink, offset)
-            except BaseException:
-                replication.close()
-                self._drop_quietly(name)
-                raise
-            _log.info("the slot was made", slot=name, consistent_point=str(made.consistent_point))
-            if snapshot is None:
-                return offset
-            return self._copy(
-                start, tables, sink, offsets, offset, tables.chosen, first_reading=True, snapshot=snapshot
-            )
-
-    def _drop_quietly(self, name: str) -> None:
-        try:
-            with connect(self._server) as connection:
-                _await_reader_gone(connection, name, self._clock)
-                slot.drop(connection, self._server, name)
-        except ProducerError as error:
-            _log.error("the slot of a failed start could not be dropped", slot=name, reason=error.message)
-
-    def _copy(
-        self,
-        start: _Start,
-        tables: Tables,
-        sink: Sink,
-        offsets: OffsetsTopic,
-        offset: Offset,
-        wanted: list[Table],
-        *,
-        first_reading: bool,
-        snapshot: Snapshot | None = None,
-    ) -> Offset | None:
-        """Copy what is wanted, then say so in the offsets topic."""
-        position = offset.consistent_point or offset.lsn
-        again = wanted
-        while again:
-            if snapshot is None:
-                snapshot = Snapshot(self._server, min(self._settings.snapshot_max_threads, len(again)))
-            with contextlib.closing(snapshot), self._bars() as bars:
-                copy = SnapshotCopy(
-                    settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters,
-                    tables=tables, walker=self._walker, sink=sink, offsets=offsets, block=self._block,
-                    bars=bars, position=position, first_reading=first_reading,
-                )  # fmt: skip
-                again = copy.run(start.connection, snapshot, again)
-            if self._stop.requested:
-                return None
-            snapshot, first_reading = None, False
-        done = replace(offset, snapshot="completed")
-        self._store(offsets, sink, done)
-        _log.info("the snapshot is complete", rows=self.counters.snapshot_rows, tables=len(wanted))
-        return done
-
-    def _copy_only(self, start: _Start, tables: Tables, sink: Sink) -> None:
-        """snapshot.mode=initial_only: no slot, no position."""
-        again = tables.chosen
-        first_reading = True
-        position = start.identity.insert_lsn or ZERO
-        while again and not self._stop.requested:
-            readers = min(self._settings.snapshot_max_threads, len(again))
-            with contextlib.closing(Snapshot(self._server, readers)) as snapshot, self._bars() as bars:
-                copy = SnapshotCopy(
-                    settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters,
-                    tables=tables, walker=self._walker, sink=sink, offsets=None, block=self._block,
-                    bars=bars, position=position, first_reading=first_reading,
-                )  # fmt: skip
-                again = copy.run(start.connection, snapshot, again)
-            first_reading = False
-
-    def _stream(self, start: _Start, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset) -> None:
-        self._remember_shapes(start.connection, tables)
-        target = start.identity.insert_lsn.page_start() if self._once and start.identity.insert_lsn else None
+    def _stream(self, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset) -> None:
+        self._remember_shapes(source.connection, tables)
+        target = source.identity.insert_lsn.page_start() if self._once and source.identity.insert_lsn else None
         progress = Progress(offsets, offset, self._clock)
         replication = connect_replication(self._server)
         stream = ReplicationStream(replication, self._server, self._clock)
@@ -252,11 +136,11 @@ class Runner:
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
                 settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters,
-                stream=stream, catalog=lambda: self._alive(start), tables=tables, walker=self._walker,
+                stream=stream, catalog=source.connection, tables=tables, walker=self._walker,
                 sink=sink, progress=progress, block=self._block, previous_commit=offset.commit_lsn,
                 target=target, status_seconds=status_seconds, started=self._recovered,
                 completion=Completion(
-                    self._server, lambda: self._alive(start), self._settings.unavailable_value_placeholder
+                    self._server, source.connection, self._settings.unavailable_value_placeholder
                 ),
             )  # fmt: skip
             try:
@@ -296,55 +180,6 @@ class Runner:
             sink.wait(0.02)
             progress.step()
 
-    def _alive(self, start: _Start) -> Connection:
-        """The ordinary session, opened again when the server has closed it."""
-        if start.connection.closed:
-            return connect(self._server)
-        return start.connection
-
-    def _compare(self, stored: Offset, start: _Start) -> None:
-        """Refuse a slot that cannot give what follows our position.
-
-        Raises:
-            SlotLost: gone, moved forward, or of another server.
-        """
-        name = self._settings.slot_name
-        remedy = (
-            "`pg-producer slot drop` (it forgets the stored position too), then run again: a new snapshot is "
-            "taken; changes between the stored position and now are not in the log any more"
-        )
-        if stored.system_id and stored.system_id != start.identity.system_id:
-            raise SlotLost(
-                f"the stored position {stored.lsn} belongs to another server (system id {stored.system_id}, "
-                f"here {start.identity.system_id})",
-                remedy=remedy,
-            )
-        if start.found is None:
-            raise SlotLost(
-                f"the replication slot {name} is gone, and the stored position is {stored.lsn}", remedy=remedy
-            )
-        confirmed = start.found.confirmed_lsn or ZERO
-        if confirmed > stored.lsn:
-            raise SlotLost(
-                f"the replication slot {name} stands at {confirmed}, ahead of our position {stored.lsn}: "
-                "somebody moved it or made it anew, and what lies between is gone",
-                remedy=remedy,
-            )
-
-    def _offset(self, start: _Start, lsn: Lsn, *, running: bool) -> Offset:
-        return Offset(
-            lsn=lsn,
-            slot=self._settings.slot_name,
-            system_id=start.identity.system_id,
-            timeline=start.identity.timeline,
-            snapshot="running" if running else None,
-            consistent_point=lsn,
-        )
-
-    def _store(self, offsets: OffsetsTopic, sink: Sink, offset: Offset) -> None:
-        """Write a position and wait for its ack."""
-        stages.write_and_wait(offsets, sink, offset, self._clock, self._stop)
-
     def _remember_shapes(self, connection: Connection, tables: Tables) -> None:
         """Note the tables' shapes, and say aloud which of them lose changes."""
         for finding in preflight.identities(connection, tables.remember(connection)):
@@ -363,12 +198,6 @@ class Runner:
                 "a change was not logged by the source: the table has no replica identity",
                 table=table, lost=lost[table], remedy="ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key",
             )  # fmt: skip
-
-    @contextlib.contextmanager
-    def _bars(self) -> Iterator[observe.SnapshotProgress]:
-        bars = sys.stderr.isatty() and self._settings.log_format == "text"
-        with observe.snapshot_progress(self._clock, bars=bars) as progress:
-            yield progress
 
     def _recovered(self) -> None:
         self._failing_since = None
@@ -398,13 +227,3 @@ class Runner:
             until = min(until, self._failing_since + limit / 1000)
         while self._clock.monotonic() < until and not self._stop.requested:
             sink.wait(0.1)
-
-
-def _await_reader_gone(connection: Connection, name: str, clock: Clock) -> None:
-    """Wait a moment for the walsender that made the slot to end."""
-    deadline = clock.monotonic() + 5
-    while clock.monotonic() < deadline:
-        found = slot.find(connection, name)
-        if found is None or found.active_pid is None:
-            return
-        connection.execute(b"SELECT pg_sleep(0.05)")

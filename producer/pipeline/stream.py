@@ -57,7 +57,7 @@ class StreamLoop:
         stop: Stop,
         counters: Counters,
         stream: ReplicationStream,
-        catalog: Callable[[], Connection],
+        catalog: Connection,
         tables: Tables,
         walker: Walker,
         sink: Sink,
@@ -190,7 +190,7 @@ class StreamLoop:
         record = wal2json.decode(message, XLOG_HEADER)
         if not isinstance(record, RowShape):
             return OTHER
-        shape, missing = self._tables.reshape(self._catalog(), record)
+        shape, missing = self._tables.reshape(self._catalog, record)
         if missing:
             message, self._headers = self._completion.unchanged(message, XLOG_HEADER, shape, missing, record.lsn)
         return self._walk_again(message, shape, record.lsn, error)
@@ -297,7 +297,7 @@ class StreamLoop:
         assert self._begin is not None
         assert self._group is not None
         self._ordinal += 1
-        shape = self._tables.current(self._catalog(), record.schema, record.table)
+        shape = self._tables.current(self._catalog, record.schema, record.table)
         source = self._block.whole(
             self._parts,
             schema=shape.relation.schema,

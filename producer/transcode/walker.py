@@ -70,11 +70,6 @@ class Walker:
         self._routes[plan.json_names] = Route(plan)
         self._route = None
 
-    def forget(self, json_names: bytes) -> None:
-        """Rows of this table have no plan from now on."""
-        self._routes.pop(json_names, None)
-        self._route = None
-
     def plan(self) -> TablePlan:
         """The plan of the last row."""
         assert self._route is not None

@@ -1,0 +1,29 @@
+"""What belongs to one connector for as long as it runs.
+
+Room: pipeline (pure).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from producer.clock import Clock
+from producer.observe import Counters
+from producer.pipeline.stop import Stop
+from producer.settings import Settings
+from producer.source.wire import Server
+from producer.transcode.source_block import SourceBlock
+from producer.transcode.walker import Walker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """One database, one slot, one walker; the sinks and sessions come and go."""
+
+    settings: Settings
+    clock: Clock
+    stop: Stop
+    counters: Counters
+    server: Server
+    walker: Walker
+    block: SourceBlock

@@ -1,0 +1,197 @@
+"""From nothing, or from where we were, to a position to stream from: slot, snapshot, marks.
+
+Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Snapshot".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from producer import observe
+from producer.clock import Clock
+from producer.errors import ProducerError, SlotLost
+from producer.lsn import ZERO, Lsn
+from producer.pipeline import stages
+from producer.pipeline.connector import Connector
+from producer.pipeline.snapshot import SnapshotCopy
+from producer.pipeline.tables import Tables
+from producer.sink.offsets import Loaded, Offset, OffsetsTopic
+from producer.sink.protocol import Sink
+from producer.source import slot
+from producer.source.catalog import Table
+from producer.source.snapshot import Snapshot
+from producer.source.wire import Connection, connect, connect_replication
+
+_log = observe.logger("producer.handover")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is known once the source was looked at."""
+
+    connection: Connection
+    identity: slot.Identity
+    found: slot.Slot | None
+    loaded: Loaded
+
+
+class Handover:
+    """Brings one connector to where its stream begins."""
+
+    def __init__(self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic) -> None:
+        self._connector = connector
+        self._source = source
+        self._tables = tables
+        self._sink = sink
+        self._offsets = offsets
+
+    def position(self) -> Offset | None:
+        """The position to stream from, its snapshot complete; None when stopped before."""
+        stored, found = self._source.loaded.offset, self._source.found
+        chosen = self._tables.chosen
+        if stored is not None:
+            self._compare(stored)
+            if stored.snapshot != "running":
+                return stored
+            unread = [table for table in chosen if table.qualified_name not in self._source.loaded.tables]
+            return self._copy(stored, unread)
+        wants_rows = self._connector.settings.snapshot_mode == "initial"
+        if found is not None:
+            offset = self._offset(found.confirmed_lsn or ZERO, running=wants_rows)
+            self._store(offset)
+            return self._copy(offset, chosen) if wants_rows else offset
+        # What could refuse a schema is asked before the slot exists.
+        self._tables.prepare(self._source.connection, chosen)
+        return self._make_slot(wants_rows=wants_rows)
+
+    def copy_only(self) -> None:
+        """snapshot.mode=initial_only: no slot, no position."""
+        position = self._source.identity.insert_lsn or ZERO
+        self._copy_all(self._tables.chosen, position, None, None)
+
+    def _make_slot(self, *, wants_rows: bool) -> Offset | None:
+        """Slot and snapshot together; a slot whose start fails is dropped again."""
+        settings, server = self._connector.settings, self._connector.server
+        with ExitStack() as stack:
+            replication = connect_replication(server)
+            stack.callback(replication.close)
+            made = slot.create(replication, server, settings.slot_name, settings.plugin_name)
+            try:
+                offset = self._offset(made.consistent_point, running=wants_rows)
+                snapshot = None
+                if wants_rows:
+                    snapshot = self._snapshot(self._tables.chosen, made.snapshot_name)
+                    stack.callback(snapshot.close)
+                replication.close()
+                self._store(offset)
+            except BaseException:
+                replication.close()
+                self._drop_quietly(settings.slot_name)
+                raise
+            _log.info("the slot was made", slot=settings.slot_name, consistent_point=str(made.consistent_point))
+            return offset if snapshot is None else self._copy(offset, self._tables.chosen, snapshot)
+
+    def _copy(self, offset: Offset, wanted: list[Table], snapshot: Snapshot | None = None) -> Offset | None:
+        """Copy what is wanted, then say so in the offsets topic; `snapshot` is the slot's own."""
+        if not self._copy_all(wanted, offset.consistent_point or offset.lsn, snapshot, self._offsets):
+            return None
+        done = replace(offset, snapshot="completed")
+        self._store(done)
+        _log.info("the snapshot is complete", rows=self._connector.counters.snapshot_rows, tables=len(wanted))
+        return done
+
+    def _copy_all(
+        self, wanted: list[Table], position: Lsn, snapshot: Snapshot | None, offsets: OffsetsTopic | None
+    ) -> bool:
+        """Copy until every table was read whole under some snapshot; False when stopped before.
+
+        Only the first snapshot of a new slot, or of a copy without one, is a first reading.
+        """
+        connector = self._connector
+        first_reading = snapshot is not None or offsets is None
+        while wanted and not connector.stop.requested:
+            with contextlib.closing(snapshot or self._snapshot(wanted)) as readers, self._bars() as bars:
+                copy = SnapshotCopy(
+                    settings=connector.settings, clock=connector.clock, stop=connector.stop,
+                    counters=connector.counters, tables=self._tables, walker=connector.walker, sink=self._sink,
+                    offsets=offsets, block=connector.block, bars=bars, position=position,
+                    first_reading=first_reading,
+                )  # fmt: skip
+                wanted = copy.run(self._source.connection, readers, wanted)
+            snapshot, first_reading = None, False
+        return not connector.stop.requested
+
+    def _snapshot(self, tables: list[Table], name: str | None = None) -> Snapshot:
+        readers = min(self._connector.settings.snapshot_max_threads, max(len(tables), 1))
+        return Snapshot(self._connector.server, readers, name)
+
+    def _drop_quietly(self, name: str) -> None:
+        try:
+            with connect(self._connector.server) as connection:
+                _await_reader_gone(connection, name, self._connector.clock)
+                slot.drop(connection, self._connector.server, name)
+        except ProducerError as error:
+            _log.error("the slot of a failed start could not be dropped", slot=name, reason=error.message)
+
+    def _compare(self, stored: Offset) -> None:
+        """Refuse a slot that cannot give what follows our position.
+
+        Raises:
+            SlotLost: gone, moved forward, or of another server.
+        """
+        name = self._connector.settings.slot_name
+        remedy = (
+            "`pg-producer slot drop` (it forgets the stored position too), then run again: a new snapshot is "
+            "taken; changes between the stored position and now are not in the log any more"
+        )
+        if stored.system_id and stored.system_id != self._source.identity.system_id:
+            raise SlotLost(
+                f"the stored position {stored.lsn} belongs to another server (system id {stored.system_id}, "
+                f"here {self._source.identity.system_id})",
+                remedy=remedy,
+            )
+        if self._source.found is None:
+            raise SlotLost(
+                f"the replication slot {name} is gone, and the stored position is {stored.lsn}", remedy=remedy
+            )
+        confirmed = self._source.found.confirmed_lsn or ZERO
+        if confirmed > stored.lsn:
+            raise SlotLost(
+                f"the replication slot {name} stands at {confirmed}, ahead of our position {stored.lsn}: "
+                "somebody moved it or made it anew, and what lies between is gone",
+                remedy=remedy,
+            )
+
+    def _offset(self, lsn: Lsn, *, running: bool) -> Offset:
+        return Offset(
+            lsn=lsn,
+            slot=self._connector.settings.slot_name,
+            system_id=self._source.identity.system_id,
+            timeline=self._source.identity.timeline,
+            snapshot="running" if running else None,
+            consistent_point=lsn,
+        )
+
+    def _store(self, offset: Offset) -> None:
+        """Write a position and wait for its ack."""
+        stages.write_and_wait(self._offsets, self._sink, offset, self._connector.clock, self._connector.stop)
+
+    @contextlib.contextmanager
+    def _bars(self) -> Iterator[observe.SnapshotProgress]:
+        bars = sys.stderr.isatty() and self._connector.settings.log_format == "text"
+        with observe.snapshot_progress(self._connector.clock, bars=bars) as progress:
+            yield progress
+
+
+def _await_reader_gone(connection: Connection, name: str, clock: Clock) -> None:
+    """Wait a moment for the walsender that made the slot to end."""
+    deadline = clock.monotonic() + 5
+    while clock.monotonic() < deadline:
+        found = slot.find(connection, name)
+        if found is None or found.active_pid is None:
+            return
+        connection.execute(b"SELECT pg_sleep(0.05)")

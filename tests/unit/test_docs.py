@@ -1,0 +1,97 @@
+"""Prose and code say the same; the house rules hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from producer.cli import cli
+from producer.settings import load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+DESIGN = (ROOT / "docs" / "DESIGN.md").read_text()
+MODULES = sorted((ROOT / "producer").rglob("*.py"))
+BANNED = {"utils", "util", "common", "helpers", "misc", "base", "tools"}
+
+
+def _commands(group: click.Group, before: str = "") -> dict[str, click.Command]:
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found.update(_commands(command, f"{before}{name} "))
+        else:
+            found[before + name] = command
+    return found
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_every_pg_producer_command_in_the_readme_is_one() -> None:
+    """With options that exist."""
+    known = _commands(cli)
+    shown = re.findall(r"^pg-producer .*$", "\n".join(_blocks("sh")), re.MULTILINE)
+    shown += re.findall(r"`(pg-producer [^`]+)`", README)
+    assert shown
+    for line in shown:
+        words = shlex.split(line)[1:]
+        name = next(name for name in sorted(known, key=len, reverse=True) if " ".join(words).startswith(name))
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, line
+
+
+def test_every_make_target_in_the_readme_is_one() -> None:
+    """`make demo`, `make test`, …"""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z]+)", README + DESIGN)) <= targets
+
+
+def test_the_readme_settings_file_is_taken(tmp_path: Path) -> None:
+    """What a newcomer pastes works."""
+    file = tmp_path / "shop.toml"
+    file.write_text(_blocks("toml")[0])
+    loaded = load_settings(file, (), {"SHOP_PASSWORD": "x"})
+    assert loaded.settings.topic_prefix == "shop"
+    assert loaded.settings.bootstrap_servers == "kafka1:9092"
+    assert not loaded.warnings
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_says_what_room_it_is(path: Path) -> None:
+    """Its docstring names the room and whether it is pure; it is short; its name is a noun of the domain."""
+    text = path.read_text()
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring
+    if path.name not in ("__init__.py", "__main__.py"):
+        assert re.search(r"^Room: .*\((pure|IO)\b", docstring, re.MULTILINE), path
+    assert len(text.splitlines()) <= 400
+    assert path.stem not in BANNED
+
+
+def test_the_file_map_names_what_is_there() -> None:
+    """A stranger finds the room for a change from the map."""
+    for name in re.findall(r"^\| `([a-z_/]+\.py)`", DESIGN, re.MULTILINE):
+        assert (ROOT / "producer" / name).exists(), name
+    for name in re.findall(r"^\| `([a-z_]+)/`", DESIGN, re.MULTILINE):
+        assert (ROOT / "producer" / name).is_dir() or (ROOT / name).is_dir(), name
+
+
+def test_nothing_names_a_registry_host_or_a_path_of_a_machine() -> None:
+    """The ordinary clients know where packages come from."""
+    folders = ("producer", "dev", "tests", "docs", "schemas", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files += [ROOT / name for name in ("Makefile", "pyproject.toml", "setup.py", "Dockerfile", "docker-compose.yml")]
+    hosts = re.compile(
+        r"pypi\.org|repo1?\.maven|maven\.org|deb\.debian|proxy\.golang|registry\.npmjs|/work/main|/root/"
+    )
+    for path in files:
+        if path == Path(__file__) or path.suffix in (".so", ".c", ".pyc"):
+            continue
+        assert not hosts.search(path.read_text(errors="replace")), path
