@@ -1,16 +1,18 @@
 """Rows that the log does not hold whole: unchanged TOAST values, and NaN that was printed as null.
 
 Room: pipeline (IO: PostgreSQL). docs/DESIGN.md, "What the plugin leaves out".
-The row is read again by its key and the record completed; the walker then sees a whole row.
+The row is read again by its key and the record completed; the walker then sees a whole row. Rows
+that have already arrived behind it and lack the same are read in the same query.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from producer import observe
 from producer.decode import wal2json
@@ -24,22 +26,44 @@ from producer.transcode.plan import Form
 
 Headers = list[tuple[str, bytes]]
 Texts = dict[str, bytes | None]
+Key = tuple[str, ...]
 
 _log = observe.logger("producer.completion")
+_KEYS_A_QUERY = 500
+
+
+class ColumnGone(Exception):
+    """A column that was to be read is not there any more: the row's shape must be looked at again."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """What one query gave, and for how many of the rows that asked for it."""
+
+    rows: dict[Key, Texts]
+    uses: Counter[Key]
 
 
 class Completion:
-    """Completes records of one stream."""
+    """Completes records of one stream. `ahead` gives the messages that have arrived behind one."""
 
-    def __init__(self, server: Server, connection: Connection, placeholder: str) -> None:
+    def __init__(
+        self, server: Server, connection: Connection, placeholder: str, ahead: Callable[[], Iterable[bytes]]
+    ) -> None:
         self._server = server
         self._connection = connection
         self._placeholder = placeholder
+        self._ahead = ahead
+        self._read_before: dict[tuple[Relation, tuple[Column, ...]], _Read] = {}
 
     def unchanged(
         self, message: bytes, start: int, shape: Shape, missing: Sequence[Column], lsn: Lsn
     ) -> tuple[bytes, Headers]:
-        """Put in the large values that an update left alone: before-image, else the row as it is now."""
+        """Put in the large values that an update left alone: before-image, else the row as it is now.
+
+        Raises:
+            ColumnGone: one of the columns was dropped or renamed.
+        """
         relation = shape.relation
         found = wal2json.values(message, start)
         how: dict[str, str] = {}
@@ -51,7 +75,10 @@ class Completion:
                 how[column.name] = "before"
             else:
                 absent.append(column)
-        texts = self._read(relation, found, absent, lsn) if absent else {}
+        names = {column.name for column in absent}
+        texts = (
+            self._read(shape, found, absent, lsn, start, lambda row: names.isdisjoint(row.columns)) if absent else {}
+        )
         for column in absent:
             if texts is not None:
                 added[column.name] = _json(texts[column.name])
@@ -63,17 +90,20 @@ class Completion:
 
     def hidden(self, message: bytes, start: int, shape: Shape, lsn: Lsn) -> tuple[bytes, Headers]:
         """Read again the numbers that are null in the record: they may be NaN or Infinity."""
+        hiding = {plan.name for plan in shape.plan.columns if plan.hides_nan}
         relation = shape.relation
+        columns = [column for column in relation.columns if column.name in hiding]
         found = wal2json.values(message, start)
-        plans = {plan.name: plan for plan in shape.plan.columns}
-        suspects = [
-            column
-            for column in relation.columns
-            if plans[column.name].hides_nan and found.columns.get(column.name) == b"null"
-        ]
-        texts = self._read(relation, found, suspects, lsn)
-        header = ("__producer.reread", json.dumps([c.name for c in suspects], ensure_ascii=False).encode())
-        added = {} if texts is None else {name: _json(text) for name, text in texts.items()}
+        try:
+            texts = self._read(
+                shape, found, columns, lsn, start, lambda row: any(row.columns.get(name) == b"null" for name in hiding)
+            )
+        except ColumnGone:
+            _log.warning("a null may have been NaN: its column is gone", table=relation.qualified_name, at=str(lsn))
+            texts = None
+        suspects = [column.name for column in columns if found.columns.get(column.name) == b"null"]
+        header = ("__producer.reread", json.dumps(suspects, ensure_ascii=False).encode())
+        added = {} if texts is None else {name: _json(texts[name]) for name in suspects}
         return self._rebuilt(message, start, shape, found, added), [header]
 
     def _rebuilt(self, message: bytes, start: int, shape: Shape, found: RowValues, added: dict[str, bytes]) -> bytes:
@@ -84,8 +114,17 @@ class Completion:
             columns.append(plan.head + value + b"}")
         return wal2json.with_columns(message, start, columns)
 
-    def _read(self, relation: Relation, found: RowValues, columns: Sequence[Column], lsn: Lsn) -> Texts | None:
-        """The columns' values now, as the output functions print them; None when the row is gone."""
+    def _read(
+        self,
+        shape: Shape,
+        found: RowValues,
+        columns: Sequence[Column],
+        lsn: Lsn,
+        start: int,
+        lacks: Callable[[RowValues], bool],
+    ) -> Texts | None:
+        """The columns' values as they are now, as the output functions print them; None: the row is gone."""
+        relation = shape.relation
         if not relation.key:
             raise ConversionError(
                 f"table {relation.qualified_name}, column {', '.join(c.name for c in columns)}, at {lsn}: the log "
@@ -93,24 +132,71 @@ class Completion:
                 remedy=f'give it a primary key, or ALTER TABLE "{relation.schema}"."{relation.name}" '
                 "REPLICA IDENTITY FULL;",
             )
+        key = _key(relation, found)
+        wanted = (relation, tuple(columns))
+        read = self._read_before.get(wanted)
+        if read is None or not read.uses[key]:
+            keys = [key, *self._keys_ahead(shape, start, lacks)][:_KEYS_A_QUERY]
+            read = _Read(self._query(relation, columns, list(dict.fromkeys(keys))), Counter(keys))
+            self._read_before[wanted] = read
+        # A row that arrives later may be newer than what was read: each use is for a row that was here.
+        read.uses[key] -= 1
+        return read.rows.get(key)
+
+    def _keys_ahead(self, shape: Shape, start: int, lacks: Callable[[RowValues], bool]) -> list[Key]:
+        """The keys of rows of the same table, arrived already, that lack the same."""
+        keys = []
+        for message in self._ahead():
+            if shape.plan.json_names in message:
+                try:
+                    row = wal2json.values(message, start)
+                except ValueError:
+                    continue
+                if row.columns and lacks(row) and row.columns.keys() >= set(shape.relation.key):
+                    keys.append(_key(shape.relation, row))
+        return keys
+
+    def _query(self, relation: Relation, columns: Sequence[Column], keys: list[Key]) -> dict[Key, Texts]:
         types = {column.name: column.type for column in relation.columns}
-        query = sql.SQL("SELECT {} FROM ONLY {} WHERE {}").format(
-            sql.SQL(", ").join(sql.Identifier(column.name) for column in columns),
+        alias = [sql.Identifier(f"key{place}") for place in range(len(relation.key))]
+        asked = sql.SQL(", ").join(
+            sql.SQL("unnest({}::text[]::{}[])").format(
+                sql.Placeholder(), sql.Identifier(types[name].schema, types[name].name)
+            )
+            for name in relation.key
+        )
+        query = sql.SQL("SELECT {}, {} FROM ROWS FROM ({}) AS asked ({}) JOIN ONLY {} AS t ON {}").format(
+            sql.SQL(", ").join(sql.Identifier("t", name) for name in relation.key),
+            sql.SQL(", ").join(sql.Identifier("t", column.name) for column in columns),
+            asked,
+            sql.SQL(", ").join(alias),
             sql.Identifier(relation.schema, relation.name),
             sql.SQL(" AND ").join(
-                sql.SQL("{} = {}").format(sql.Identifier(k), sql.Placeholder()) for k in relation.key
+                sql.SQL("{} = {}").format(sql.Identifier("t", name), key)
+                for name, key in zip(relation.key, alias, strict=True)
             ),
         )
-        key = [_text(found.columns[name], types[name]) for name in relation.key]
-        with explained(self._server, f"reading a row of {relation.qualified_name} again"):
+        with explained(self._server, f"reading rows of {relation.qualified_name} again"):
             try:
-                result = self._connection.execute(query, key).pgresult
-            except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):
-                _log.warning("a column that the log lacks is gone", table=relation.qualified_name, at=str(lsn))
-                return None
-        if result is None or result.ntuples == 0:
-            return None
-        return {column.name: result.get_value(0, place) for place, column in enumerate(columns)}
+                parts = [list(part) for part in zip(*keys, strict=True)]
+                result = self._connection.execute(query, parts).pgresult
+            except (errors.UndefinedColumn, errors.UndefinedTable) as error:
+                raise ColumnGone from error
+        width = len(relation.key)
+        found: dict[Key, Texts] = {}
+        for row in range(result.ntuples if result is not None else 0):
+            assert result is not None
+            key = tuple((result.get_value(row, place) or b"").decode() for place in range(width))
+            found[key] = {column.name: result.get_value(row, width + n) for n, column in enumerate(columns)}
+        return found
+
+    def stand_ins(self, message: bytes, start: int, shape: Shape, missing: Sequence[Column]) -> tuple[bytes, Headers]:
+        """Put in placeholders: the values are not to be had any more."""
+        found = wal2json.values(message, start)
+        both = {column.name: self._stand_in(shape, column) for column in missing}
+        header = json.dumps({name: how for name, (_, how) in both.items()}, ensure_ascii=False).encode()
+        added = {name: value for name, (value, _) in both.items()}
+        return self._rebuilt(message, start, shape, found, added), [("__producer.unchanged", header)]
 
     def _stand_in(self, shape: Shape, column: Column) -> tuple[bytes, str]:
         """The placeholder, for a type that can hold it; else null."""
@@ -126,8 +212,15 @@ def _json(text: bytes | None) -> bytes:
     return b"null" if text is None else json.dumps(text.decode(), ensure_ascii=False).encode()
 
 
+def _key(relation: Relation, row: RowValues) -> Key:
+    types = {column.name: column.type for column in relation.columns}
+    return tuple(_text(row.columns[name], types[name]) for name in relation.key)
+
+
 def _text(value: bytes, type: PgType) -> str:
-    """A key's value as the server reads it."""
-    decoded = json.loads(value) if value.startswith(b'"') else value.decode()
+    """A key's value as the server prints it."""
+    if value in (b"true", b"false"):
+        return value[:1].decode()
+    text = json.loads(value) if value.startswith(b'"') else value.decode()
     # The plugin prints bytea without the mark of hexadecimal text, a domain over it with.
-    return f"\\x{decoded}" if type.kind == "base" and type.name == "bytea" else str(decoded)
+    return f"\\x{text}" if type.kind == "base" and type.name == "bytea" else str(text)

@@ -139,8 +139,8 @@ class Runner:
                 stream=stream, catalog=source.connection, tables=tables, walker=self._walker,
                 sink=sink, progress=progress, block=self._block, previous_commit=offset.commit_lsn,
                 target=target, status_seconds=status_seconds, started=self._recovered,
-                completion=Completion(
-                    self._server, source.connection, self._settings.unavailable_value_placeholder
+                completion=lambda ahead: Completion(
+                    self._server, source.connection, self._settings.unavailable_value_placeholder, ahead
                 ),
             )  # fmt: skip
             try:

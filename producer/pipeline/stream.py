@@ -6,7 +6,8 @@ Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Life of a r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaException
 
@@ -19,7 +20,7 @@ from producer.errors import ConversionError, DecodeError, KafkaUnavailable
 from producer.events import Position, Relation
 from producer.lsn import Lsn
 from producer.observe import Counters
-from producer.pipeline.completion import Completion, Headers
+from producer.pipeline.completion import ColumnGone, Completion, Headers
 from producer.pipeline.progress import Committed, Progress
 from producer.pipeline.stop import Stop
 from producer.pipeline.tables import Shape, Tables
@@ -44,6 +45,9 @@ _WAIT_MS_BUSY = 5
 _WAIT_MS_IDLE = 200
 # Replies to a server that asks in a tight loop while it shuts down.
 _REPLY_SECONDS = 0.1
+# How far we look ahead for rows that must be read again, to read them together.
+_AHEAD_MESSAGES = 500
+_AHEAD_BYTES = 1_000_000
 
 
 class StreamLoop:
@@ -66,7 +70,7 @@ class StreamLoop:
         previous_commit: Lsn | None,
         target: Lsn | None,
         status_seconds: float,
-        completion: Completion,
+        completion: Callable[[Callable[[], Iterable[bytes]]], Completion],
         started: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -88,7 +92,9 @@ class StreamLoop:
         # Looked at often enough that big rows cannot overshoot the limit by much.
         self._serve_bytes = self._limit // 8
         self._unserved_bytes = 0
-        self._completion = completion
+        self._completion = completion(self.look_ahead)
+        self._ahead: deque[bytes] = deque()
+        self._ended = False
         self._headers: Headers = []
         self._begin: Begin | None = None
         self._parts: Parts | None = None
@@ -109,7 +115,12 @@ class StreamLoop:
         gather = False
         self._walker.clock(times(self._clock.time_us()))
         while not self._stop.requested and not self._reached:
-            size, message = get(1)
+            if self._ahead:
+                size, message = 1, memoryview(self._ahead.popleft())
+            elif self._ended:
+                raise self._stream.ended()
+            else:
+                size, message = get(1)
             if size > 0:
                 if self._started is not None:
                     # The server talks: what failed before is over.
@@ -138,6 +149,21 @@ class StreamLoop:
                 self._walker.clock(times(self._clock.time_us()))
             else:
                 raise self._stream.ended()
+
+    def look_ahead(self) -> Sequence[bytes]:
+        """The messages that have arrived already, kept for their turn."""
+        get, ahead = self._stream.get, self._ahead
+        waiting = sum(map(len, ahead))
+        while len(ahead) < _AHEAD_MESSAGES and waiting < _AHEAD_BYTES and not self._ended:
+            size, message = get(1)
+            if size > 0:
+                ahead.append(bytes(message))
+                waiting += size
+            elif size < 0:
+                self._ended = True
+            elif not self._stream.wait(0):
+                break
+        return ahead
 
     def _record(self, message: bytes) -> None:
         if self._begin is not None:
@@ -168,7 +194,7 @@ class StreamLoop:
             result = self._again(message, error)
         if result == SHAPE:
             result = self._again(message, None)
-        elif walker.suspects and result != OTHER and result != DELETE:
+        elif walker.suspects and result not in (OTHER, DELETE):
             result = self._unhide(message)
         if result == RECORD:
             self._ordinal += 1
@@ -192,8 +218,14 @@ class StreamLoop:
             return OTHER
         shape, missing = self._tables.reshape(self._catalog, record)
         if missing:
-            message, self._headers = self._completion.unchanged(message, XLOG_HEADER, shape, missing, record.lsn)
-        return self._walk_again(message, shape, record.lsn, error)
+            try:
+                message, self._headers = self._completion.unchanged(message, XLOG_HEADER, shape, missing, record.lsn)
+            except ColumnGone:
+                shape, missing = self._tables.reshape(self._catalog, record, look=True)
+                if missing:
+                    message, self._headers = self._completion.stand_ins(message, XLOG_HEADER, shape, missing)
+        result = self._walk_again(message, shape, record.lsn, error)
+        return self._unhide(message) if self._walker.suspects and result != DELETE else result
 
     def _unhide(self, message: bytes) -> int:
         """A number is null that may be a NaN: read it again, walk the completed row."""

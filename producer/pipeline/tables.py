@@ -127,10 +127,12 @@ class Tables:
         self._shapes[shape.relation.schema, shape.relation.name] = shape
         self._walker.install(shape.plan)
 
-    def reshape(self, connection: Connection, row: RowShape) -> tuple[Shape, tuple[Column, ...]]:
+    def reshape(self, connection: Connection, row: RowShape, *, look: bool = False) -> tuple[Shape, tuple[Column, ...]]:
         """Find the shape of a row that did not match its plan, and walk by it from now on.
 
-        Beside it: the columns whose large, unchanged values the row lacks.
+        Beside it: the columns whose large, unchanged values the row lacks. A row that lacks nothing
+        else is taken for what it seems: reading those columns again shows whether they are still
+        there, and `look` asks the catalogue.
 
         The row's own names and type OIDs decide; the catalogue, which may be ahead of the log,
         and the shape before tell what the row does not.
@@ -139,6 +141,10 @@ class Tables:
             ConversionError: the row cannot be explained by any shape we know of.
         """
         before = self._shapes.get((row.schema, row.table))
+        if before is not None and not look:
+            missing = shape.only_toast_missing(row, before.relation)
+            if missing:
+                return before, missing
         table = next((t for t in catalog.tables(connection) if (t.schema, t.name) == (row.schema, row.table)), None)
         now = catalog.relations(connection, [table]).get(table.oid) if table else None
         known = before.relation if before else self._baseline.get((row.schema, row.table))

@@ -51,6 +51,19 @@ def shape_of(row: RowShape, known: Known) -> tuple[Relation, tuple[Column, ...]]
     return _relation(row, relation, shape), missing
 
 
+def only_toast_missing(row: RowShape, shape: Relation) -> tuple[Column, ...]:
+    """The toastable columns that an update of this very shape lacks; none when it differs otherwise."""
+    if row.action != "U":
+        return ()
+    logged = [(column.name, column.type_oid) for column in row.columns]
+    names = {name for name, _ in logged}
+    missing = tuple(column for column in shape.columns if column.name not in names)
+    whole = [(column.name, column.type.oid) for column in shape.columns if column.name in names]
+    if whole != logged or {column.name for column in row.identity} != shape.identity_columns:
+        return ()
+    return missing if all(column.toastable for column in missing) else ()
+
+
 def _relation(row: RowShape, relation: Relation, columns: tuple[Column, ...]) -> Relation:
     """The relation with these columns; key and identity follow the columns' numbers, not their names."""
     numbers = {column.name: column.attnum for column in relation.columns}

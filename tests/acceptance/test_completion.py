@@ -1,0 +1,68 @@
+"""What the log does not hold is read again, and says so; what is gone is told apart."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from tests.harness import Command, Source
+
+TABLE = "CREATE TABLE t (a int, b text, v float8, n numeric(8,2), big text, PRIMARY KEY (b, a))"
+
+
+def _headers(record: Any) -> dict[str, Any]:
+    return {name: json.loads(value) for name, value in record.headers}
+
+
+def test_unchanged_toast_and_hidden_nan(source: Source, command: Command) -> None:
+    """Many rows of one transaction, some of them gone when they are read."""
+    source.execute(TABLE, "ALTER TABLE t ALTER COLUMN big SET STORAGE external")
+    assert command.run("run", "--once").returncode == 0
+    source.execute(
+        "INSERT INTO t SELECT i, 'k' || i, CASE WHEN i % 2 = 0 THEN 'NaN'::float8 END, null, repeat('q', 3000) "
+        "FROM generate_series(1, 1200) i",
+        "UPDATE t SET n = 1 WHERE a <= 600",
+        "DELETE FROM t WHERE a % 3 = 0",
+    )
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    records: list[Any] = [record for record in command.records() if record.value]
+    created = [record for record in records if record.value["op"] == "c"]
+    assert len(created) == 1200
+    for record in created:
+        after = record.value["after"]
+        assert _headers(record) == {"__producer.reread": ["v", "n"]}
+        assert (after["v"] is not None and math.isnan(after["v"])) == (after["a"] % 2 == 0 and after["a"] % 3 != 0)
+    updated = [record for record in records if record.value["op"] == "u"]
+    assert len(updated) == 600
+    for record in updated:
+        after, gone = record.value["after"], record.value["after"]["a"] % 3 == 0
+        how = "placeholder" if gone else "reselected"
+        assert _headers(record)["__producer.unchanged"] == {"big": how}
+        assert after["big"] == ("__debezium_unavailable_value" if gone else "q" * 3000)
+
+
+def test_full_identity_gives_the_value_itself(source: Source, command: Command) -> None:
+    """The before-image holds it: as of then, not as of now."""
+    source.execute(TABLE, "ALTER TABLE t REPLICA IDENTITY FULL", "ALTER TABLE t ALTER COLUMN big SET STORAGE external")
+    source.execute("INSERT INTO t VALUES (1, 'k', 1, 1, repeat('q', 3000))")
+    assert command.run("run", "--once").returncode == 0
+    source.execute("UPDATE t SET n = 2", "UPDATE t SET big = 'small'")
+    assert command.run("run", "--once").returncode == 0
+    records: list[Any] = [record for record in command.records() if record.value["op"] == "u"]
+    assert [record.value["after"]["big"] for record in records] == ["q" * 3000, "small"]
+    assert _headers(records[0]) == {"__producer.unchanged": {"big": "before"}}
+    assert records[1].headers == ()
+
+
+def test_a_dropped_column_is_not_taken_for_an_unchanged_value(source: Source, command: Command) -> None:
+    """An update after DROP COLUMN has the new shape."""
+    source.execute(TABLE, "INSERT INTO t VALUES (1, 'k', 1, 1, 'x')")
+    assert command.run("run", "--once").returncode == 0
+    source.execute("UPDATE t SET v = 2", "ALTER TABLE t DROP COLUMN big", "UPDATE t SET v = 3")
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    records: list[Any] = [record for record in command.records() if record.value["op"] == "u"]
+    assert ["big" in record.value["after"] for record in records] == [True, False]
+    assert all(not record.headers for record in records)
