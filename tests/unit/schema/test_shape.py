@@ -42,8 +42,12 @@ def row(action: Literal["I", "U", "D"], *columns: tuple[str, PgType], identity: 
 
 
 NOW = relation(ID, NAME, AGE)
-ATTRIBUTES = (attribute(1, "id", INT), attribute(2, "name", TEXT), attribute(3, "....dropped", NUMERIC, dropped=True, typmod=7),
-              attribute(4, "age", INT))  # fmt: skip
+ATTRIBUTES = (
+    attribute(1, "id", INT),
+    attribute(2, "name", TEXT),
+    attribute(3, "....dropped", NUMERIC, dropped=True, typmod=7),
+    attribute(4, "age", INT),
+)
 
 
 def known(now: Relation | None = NOW, before: Relation | None = None) -> Known:
