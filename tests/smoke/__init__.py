@@ -1,0 +1,1 @@
+"""`make smoke`: faults on the real stack, then a count of what was lost."""
