@@ -1,0 +1,1 @@
+"""The benchmark: one command, beside a reference, in one run."""
