@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,7 +194,7 @@ def _alter(stack: Stack, *statements: str) -> None:
 
 def test_a_server_that_is_not_set_up(stack: Stack, strange: Stack, tmp_path: Path) -> None:
     """wal_level and a plugin that is not allowed: exit 3 with the exact statement."""
-    with source_of(strange, "shop") as source:
+    with source_of(strange, f"t{secrets.token_hex(5)}") as source:
         command = Command(stack, source, tmp_path)
         there: dict[str, object] = {"database.port": strange.postgres_port}
         source.execute(TABLE)
