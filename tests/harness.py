@@ -127,6 +127,7 @@ class Command:
         self.source = source
         self.prefix = source.name
         self.folder = folder
+        self.bootstrap_servers = stack.bootstrap_servers
         self._running: list[Running] = []
 
     def environment(self, settings: Mapping[str, object] | None = None) -> dict[str, str]:
@@ -176,7 +177,7 @@ class Command:
     def records(self, table: str | None = None) -> list[Record]:
         """All records of the tables' topics, or of one table's, in their topics' order."""
         registry = Registry(self.stack.registry_url)
-        reader = TopicReader(self.stack.bootstrap_servers, {}, registry.schema)
+        reader = TopicReader(self.bootstrap_servers, {}, registry.schema)
         wanted = table_topics(self.prefix) if table is None else [f"{self.prefix}.{table}"]
         with contextlib.closing(registry):
             return list(reader.records(wanted, once=True))

@@ -68,12 +68,16 @@ class Runner:
         Raises:
             ProducerError: an operator must act, or a fault outlived errors.retry.timeout.
         """
-        while not self._stop.requested:
+        stop = self._stop
+        while not stop.requested:
             sink = stages.sink(self._settings)
             try:
                 if self._with(sink):
                     return
             except TemporaryError as error:
+                if self._stop.requested and isinstance(error, KafkaUnavailable):
+                    # Told to stop, and Kafka does not take what is in flight: not an orderly end.
+                    raise
                 self._back_off(sink, error)
             finally:
                 sink.close(0 if self._stop.expired() else 2)
@@ -84,6 +88,7 @@ class Runner:
         registry = stages.registry(self._settings)
         tables = Tables(self._settings, sink, registry, self._walker)
         with ExitStack() as stack:
+            stack.callback(registry.close)
             source = self._look(stack, sink, offsets, tables)
             handover = Handover(self._connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
@@ -162,7 +167,8 @@ class Runner:
     def _settle(self, progress: Progress, sink: Sink, stream: ReplicationStream) -> None:
         """Nothing more is read: wait for the acks, write the position, confirm it."""
         deadline = self._clock.monotonic() + (_LOAD_SECONDS if not self._stop.requested else 8)
-        while not progress.settled:
+        # A transaction that was cut off stays open: what of it is acked comes again.
+        while not progress.stored:
             sink.wait(0.02)
             progress.step()
             if progress.failure is not None:

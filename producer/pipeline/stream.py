@@ -192,10 +192,11 @@ class StreamLoop:
             result = walker.row(message, XLOG_HEADER, self._ordinal + 1)
         except FormError as error:
             result = self._again(message, error)
-        if result == SHAPE:
-            result = self._again(message, None)
-        elif walker.suspects and result not in (OTHER, DELETE):
-            result = self._unhide(message)
+        else:
+            if result == SHAPE:
+                result = self._again(message, None)
+            elif walker.suspects and result not in (OTHER, DELETE):
+                result = self._unhide(message)
         if result == RECORD:
             self._ordinal += 1
             if self._headers:

@@ -103,7 +103,7 @@ def test_a_slot_that_another_reads(source: Source, command: Command) -> None:
     assert command.run("run", "--once").returncode == 0
     reader = command.start("run")
     reader.wait_for("streaming")
-    done = command.run("run", settings={"errors.retry.timeout": 1500, "name": "other"})
+    done = command.run("run", settings={"errors.retry.timeout": 1500})
     assert done.returncode == 5, done.stderr
     assert f'"{source.slot}" is active for PID' in done.stderr
     assert command.run("check").returncode == 0, "beside one's own running producer it stays ok"

@@ -16,12 +16,16 @@ from producer.sink.kafka import KafkaSink
 from producer.sink.reader import Record, TopicReader, table_topics
 
 SECONDS = 30.0
-SERVERS = Stack.load().bootstrap_servers
+
+
+def servers() -> str:
+    """The broker, once it was started."""
+    return Stack.load().bootstrap_servers
 
 
 @pytest.fixture
 def sink() -> Iterator[KafkaSink]:
-    made = KafkaSink(SERVERS, client_id="contract")
+    made = KafkaSink(servers(), client_id="contract")
     yield made
     made.close(5)
 
@@ -46,7 +50,7 @@ def send(sink: KafkaSink, topic: str, *numbers: int) -> None:
 
 
 def topic_reader() -> TopicReader:
-    return TopicReader(SERVERS, {}, {1: '"long"'}.__getitem__)
+    return TopicReader(servers(), {}, {1: '"long"'}.__getitem__)
 
 
 def test_once_reads_to_the_ends_seen_at_the_start(sink: KafkaSink, prefix: str) -> None:
@@ -93,7 +97,7 @@ def test_without_end_it_goes_on_and_finds_topics_made_later(
 def test_an_open_transaction_holds_reading_back_until_it_ends(sink: KafkaSink, prefix: str) -> None:
     topic = create(sink, f"{prefix}.offsets")
     send(sink, topic, 1)
-    other = Producer({"bootstrap.servers": SERVERS, "transactional.id": prefix, "linger.ms": 0})
+    other = Producer({"bootstrap.servers": servers(), "transactional.id": prefix, "linger.ms": 0})
     other.init_transactions(SECONDS)
     other.begin_transaction()
     other.produce(topic, b"aborted")
@@ -117,7 +121,7 @@ def test_a_refused_login_is_told_soon(prefix: str) -> None:
         "sasl.username": "u",
         "sasl.password": "s3cret-hunter2",
     }
-    sink = KafkaSink(SERVERS, client_id="contract", overrides=overrides)
+    sink = KafkaSink(servers(), client_id="contract", overrides=overrides)
     began = time.monotonic()
     with pytest.raises(AccessDenied) as caught:
         sink.ping(SECONDS)

@@ -1,0 +1,97 @@
+"""Kafka away, and stops in the middle: bounded time, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.stack import Stack
+from tests.harness import Command, Source, folded, wait_for
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
+
+
+@pytest.fixture
+def broker(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """A Kafka of our own, to be taken away."""
+    made = Stack(tmp_path / "broker" / "stack", stack.cache)
+    made.start("kafka")
+    yield made
+    made.wipe()
+
+
+def _ids(command: Command, broker: Stack) -> list[int]:
+    command.bootstrap_servers = broker.bootstrap_servers
+    state = folded(command.records()).get(f"{command.prefix}.public.t", {})
+    return sorted(row["id"] for row in state.values())
+
+
+def test_a_stalled_kafka_is_survived(source: Source, command: Command, broker: Stack) -> None:
+    """Longer than the server's patience with a silent client: keep-alives go on, memory is bounded."""
+    source.execute(TABLE, f"ALTER DATABASE {source.name} SET wal_sender_timeout = '2s'")
+    settings: dict[str, object] = {"bootstrap.servers": broker.bootstrap_servers, "max.queue.size.in.bytes": 200000}
+    running = command.start("run", settings=settings)
+    running.wait_for("streaming")
+    source.execute("INSERT INTO t VALUES (0, 'before')")
+    broker.kill("kafka")
+    source.execute(
+        *(
+            f"INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series({n}, {n + 999}) i"
+            for n in (1, 1001, 2001, 3001)
+        )
+    )
+    walsender = "SELECT pid FROM pg_stat_replication WHERE application_name LIKE '%" + source.name + "'"
+    before = source.rows(walsender)
+    with source.connect() as connection:
+        connection.execute("SELECT pg_sleep(5)")
+    assert before == source.rows(walsender) != [], "the slot's connection is the same"
+    broker.start("kafka")
+    wait_for(lambda: len(_ids(command, broker)) == 4001, 60, "all rows")
+    assert "a temporary fault" not in running.stderr
+    assert running.stop() == 0
+
+
+def test_sigterm_with_kafka_away(source: Source, command: Command, broker: Stack) -> None:
+    """Exit 5 in bounded time; what is unconfirmed comes again."""
+    source.execute(TABLE)
+    settings: dict[str, object] = {"bootstrap.servers": broker.bootstrap_servers}
+    running = command.start("run", settings=settings)
+    running.wait_for("streaming")
+    broker.kill("kafka")
+    source.execute("INSERT INTO t VALUES (1)")
+    with source.connect() as connection:
+        connection.execute("SELECT pg_sleep(0.5)")
+    assert running.stop(seconds=15) == 5
+    assert "nothing is lost" in running.stderr
+    broker.start("kafka")
+    assert command.run("run", "--once", settings=settings).returncode == 0
+    assert _ids(command, broker) == [1]
+
+
+def test_kafka_away_for_longer_than_the_limit(source: Source, command: Command, broker: Stack) -> None:
+    """errors.retry.timeout: exit 5, with the reason."""
+    source.execute(TABLE)
+    settings: dict[str, object] = {"bootstrap.servers": broker.bootstrap_servers, "errors.retry.timeout": 1000}
+    running = command.start("run", settings=settings)
+    running.wait_for("streaming")
+    broker.kill("kafka")
+    source.execute("INSERT INTO t VALUES (1)")
+    assert running.process.wait(40) == 5
+    assert "remedy:" in running.stderr
+
+
+def test_sigterm_in_the_middle_of_a_big_transaction(source: Source, command: Command) -> None:
+    """Exit 0 soon; the transaction comes again whole."""
+    source.execute(TABLE)
+    assert command.run("run", "--once").returncode == 0
+    source.execute("INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 300000) i")
+    running = command.start("run")
+    wait_for(lambda: len(command.records()) > 1000, 30, "a part of it")
+    assert running.stop(seconds=10) == 0, running.stderr
+    some = len(command.records())
+    assert command.run("run", "--once").returncode == 0
+    records = command.records()
+    assert len(folded(records)[f"{command.prefix}.public.t"]) == 300000
+    assert len(records) == 300000 + (some if some < 300000 else 0)
