@@ -18,7 +18,7 @@ from producer.clock import SystemClock
 from producer.errors import ProducerError
 from producer.pipeline.run import Runner
 from producer.pipeline.stop import Stop
-from producer.settings import Settings, load_settings
+from producer.settings import Settings, asked_log_format, load_settings
 from producer.transcode import compiled
 
 P = ParamSpec("P")
@@ -60,6 +60,7 @@ def _command(name: str, *, group: click.Group = cli) -> Callable[[Command[P]], c
 
 
 def _run(function: Command[P], config: Path | None, sets: tuple[str, ...], *args: P.args, **kwargs: P.kwargs) -> int:
+    observe.configure("info", asked_log_format(config, sets))
     try:
         loaded = load_settings(config, sets)
         observe.configure(loaded.settings.log_level, loaded.settings.log_format)

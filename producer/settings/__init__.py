@@ -1,6 +1,6 @@
 """The settings: the only reader of environment and files in the package."""
 
-from producer.settings.load import Loaded, describe, load_settings
+from producer.settings.load import Loaded, asked_log_format, describe, load_settings
 from producer.settings.model import Settings
 
-__all__ = ["Loaded", "Settings", "describe", "load_settings"]
+__all__ = ["Loaded", "Settings", "asked_log_format", "describe", "load_settings"]

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -50,19 +50,7 @@ def load_settings(
     environment = os.environ if environ is None else environ
     problems: list[str] = []
     warnings: list[str] = []
-    given: dict[str, Given] = {}
-    lenient: set[str] = set()
-    if config is not None:
-        document = read_file(config)
-        given.update({key: Given(value, str(config)) for key, value in document.values.items()})
-        if document.connect:
-            lenient = set(document.values)
-    given.update(_from_environment(environment, problems, warnings))
-    for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals:
-            problems.append(f"--set {text}: not of the form key=value")
-        given[key.strip()] = Given(value, "--set")
+    given, lenient = _given(config, sets, environment, problems, warnings)
     values = _collect(given, lenient, environment, problems, warnings)
     settings = _validate(values, given, problems)
     missing = [] if settings is None else _not_yet(settings, given)
@@ -75,6 +63,38 @@ def load_settings(
         raise kind(head, remedy="correct them and start again; docs/settings.md lists every setting")
     assert settings is not None
     return Loaded(settings, tuple(warnings))
+
+
+def asked_log_format(
+    config: Path | None, sets: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> Literal["text", "json"]:
+    """How to tell of settings that cannot work: as `log.format` says, as far as it can be read."""
+    try:
+        given, _ = _given(config, sets, os.environ if environ is None else environ, [], [])
+    except SettingsError:
+        given = {}
+    asked = given.get("log.format")
+    return "json" if asked is not None and asked.value.strip().lower() == "json" else "text"
+
+
+def _given(
+    config: Path | None, sets: Sequence[str], environ: Mapping[str, str], problems: list[str], warnings: list[str]
+) -> tuple[dict[str, Given], set[str]]:
+    """What was written down, the later source over the earlier; and the keys of a Connect document."""
+    given: dict[str, Given] = {}
+    lenient: set[str] = set()
+    if config is not None:
+        document = read_file(config)
+        given.update({key: Given(value, str(config)) for key, value in document.values.items()})
+        if document.connect:
+            lenient = set(document.values)
+    given.update(_from_environment(environ, problems, warnings))
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals:
+            problems.append(f"--set {text}: not of the form key=value")
+        given[key.strip()] = Given(value, "--set")
+    return given, lenient
 
 
 def _from_environment(environ: Mapping[str, str], problems: list[str], warnings: list[str]) -> dict[str, Given]:

@@ -103,8 +103,9 @@ def test_every_line_of_the_log_is_json_when_asked(source: Source, command: Comma
     asked: dict[str, object] = {"log.format": "json"}
     good = command.run("run", "--once", settings=asked)
     bad = command.run("run", settings={**asked, "database.dbname": "nowhere"})
-    assert (good.returncode, bad.returncode) == (0, 3)
-    for line in (good.stderr + bad.stderr).splitlines():
+    worse = command.run("run", settings={**asked, "database.port": "x"})
+    assert (good.returncode, bad.returncode, worse.returncode) == (0, 3, 2)
+    for line in (good.stderr + bad.stderr + worse.stderr).splitlines():
         assert {"event", "level", "timestamp"} <= set(json.loads(line))
     assert json.loads(bad.stderr.splitlines()[-1])["remedy"]
 
