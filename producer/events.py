@@ -100,8 +100,15 @@ class Relation:
     identity: ReplicaIdentity
     identity_columns: frozenset[str]
     """The columns that the log holds of an old row; empty: UPDATE and DELETE are not logged."""
+    logged_as: tuple[str, str] | None = None
+    """For a partition: its own schema and name, as the log has them; the others are its root's."""
 
     @property
     def qualified_name(self) -> str:
         """`schema.table`, unquoted, as filters and messages name it."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def logged_names(self) -> tuple[str, str]:
+        """Schema and name as the log has them."""
+        return self.logged_as or (self.schema, self.name)

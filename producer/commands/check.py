@@ -104,7 +104,7 @@ def _tables(
     )
     yield from _odd(every, settings)
     yield from preflight.rights(connection, chosen, server.user)
-    relations.extend(catalog.relations(connection, [t for t in chosen if not t.partitioned]).values())
+    relations.extend(catalog.captured(connection, chosen))
     yield from preflight.identities(connection, relations)
 
 
@@ -112,14 +112,7 @@ def _odd(every: list[Table], settings: Settings) -> Iterator[Finding]:
     for table in every:
         if not settings.wants_table(table.schema, table.name):
             continue
-        if table.partitioned:
-            yield Finding(
-                name=f"table {table.qualified_name}",
-                status="failed",
-                detail="partitioned tables are not supported yet",
-                remedy="leave it out with table.exclude.list",
-            )
-        elif table.persistence == "unlogged":
+        if table.persistence == "unlogged":
             yield Finding(
                 name=f"table {table.qualified_name}",
                 status="warning",

@@ -117,12 +117,15 @@ _ACTIONS = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
 NUMBERS_AS_STRINGS = "numeric-data-types-as-string"
 
 
-def options(tables: Iterable[tuple[str, str]], skipped: Collection[str] = ()) -> dict[str, str]:
+def options(tables: Iterable[tuple[str, str]] | None, skipped: Collection[str] = ()) -> dict[str, str]:
     """The START_REPLICATION options for these (schema, table) pairs, without `skipped` operations.
+
+    None asks for every table: the plugin names a partition's own name before 2.7, and one that is
+    made later could not be named now.
 
     Types are asked for as OIDs: type names in a quoted schema break the plugin's JSON before 2.7.
     """
-    return {
+    chosen = {
         "format-version": "2",
         "include-transaction": "1",
         "include-xids": "1",
@@ -132,8 +135,10 @@ def options(tables: Iterable[tuple[str, str]], skipped: Collection[str] = ()) ->
         "include-type-oids": "1",
         "actions": ",".join(action for op, action in _ACTIONS.items() if op not in skipped),
         "add-msg-prefixes": _NO_PREFIX,
-        "add-tables": ",".join(f"{_escape(schema)}.{_escape(table)}" for schema, table in tables),
     }
+    if tables is not None:
+        chosen["add-tables"] = ",".join(f"{_escape(schema)}.{_escape(table)}" for schema, table in tables)
+    return chosen
 
 
 def _escape(name: str) -> str:

@@ -165,11 +165,12 @@ class Completion:
             )
             for name in relation.key
         )
-        query = sql.SQL("SELECT {}, {} FROM ROWS FROM ({}) AS asked ({}) JOIN ONLY {} AS t ON {}").format(
+        query = sql.SQL("SELECT {}, {} FROM ROWS FROM ({}) AS asked ({}) JOIN {} {} AS t ON {}").format(
             sql.SQL(", ").join(sql.Identifier("t", name) for name in relation.key),
             sql.SQL(", ").join(sql.Identifier("t", column.name) for column in columns),
             asked,
             sql.SQL(", ").join(alias),
+            sql.SQL("" if relation.logged_as else "ONLY"),
             sql.Identifier(relation.schema, relation.name),
             sql.SQL(" AND ").join(
                 sql.SQL("{} = {}").format(sql.Identifier("t", name), key)

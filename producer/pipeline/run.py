@@ -16,7 +16,6 @@ from producer.errors import KafkaUnavailable, PostgresUnavailable, SlotInUse, Te
 from producer.lsn import Lsn
 from producer.observe import Counters
 from producer.pipeline import stages
-from producer.pipeline.completion import Completion
 from producer.pipeline.connector import Connector
 from producer.pipeline.handover import Handover, Source
 from producer.pipeline.progress import Progress
@@ -111,6 +110,7 @@ class Runner:
         if not initial_only:
             preflight.plugin_allowed(connection, self._settings.plugin_name)
         chosen = tables.select(connection)
+        tables.remember(connection)
         preflight.demand(preflight.rights(connection, chosen, self._server.user))
         found = slot.find(connection, self._settings.slot_name)
         if found is not None and not initial_only:
@@ -134,19 +134,13 @@ class Runner:
             if timeout_ms:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
             stream.on_notice(self._notice)
-            options = wal2json.options(
-                [(table.schema, table.name) for table in tables.chosen], self._settings.skipped_operations
-            )
+            options = wal2json.options(tables.logged(), self._settings.skipped_operations)
             tables.nan_is_null = not self._start(stream, offset.lsn, options)
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
-                settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters,
-                stream=stream, catalog=source.connection, tables=tables, walker=self._walker,
-                sink=sink, progress=progress, block=self._block, previous_commit=offset.commit_lsn,
-                target=target, status_seconds=status_seconds, started=self._recovered,
-                completion=lambda ahead: Completion(
-                    self._server, source.connection, self._settings.unavailable_value_placeholder, ahead
-                ),
+                connector=self._connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
+                progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
+                started=self._recovered,
             )  # fmt: skip
             try:
                 loop.run()

@@ -45,6 +45,7 @@ class Tables:
         self._shapes: dict[tuple[str, str], Shape] = {}
         self._baseline: dict[tuple[str, str], Relation] = {}
         """What each table looked like when we began to stream: it tells of columns dropped since."""
+        self._not_ours: set[tuple[str, str]] = set()
         self.chosen: list[Table] = []
         self.nan_is_null = True
         """Whether the plugin prints NaN as null (wal2json before 2.6)."""
@@ -54,17 +55,11 @@ class Tables:
 
         Raises:
             SettingsError: no table is selected, or two would share a topic.
-            ServerNotReady: a partitioned table is selected.
+            ServerNotReady: a partition's columns stand in another order than its root's.
         """
         every = catalog.tables(connection)
         self.chosen = catalog.selected(every, self._settings.wants_table)
         topics.check_collisions(self._settings.topic_prefix, [(t.schema, t.name) for t in self.chosen])
-        partitioned = [table.qualified_name for table in self.chosen if table.partitioned]
-        if partitioned:
-            raise ServerNotReady(
-                f"partitioned tables are not supported yet: {', '.join(partitioned)}",
-                remedy="leave them out with table.exclude.list",
-            )
         if not self.chosen:
             raise ServerNotReady(
                 f"no table is selected of the {len(every)} in {self._settings.database_dbname}",
@@ -97,9 +92,41 @@ class Tables:
 
     def remember(self, connection: Connection) -> list[Relation]:
         """The shapes that the selected tables have now, kept for rows that are read later."""
-        now = list(catalog.relations(connection, self.chosen).values())
-        self._baseline = {(relation.schema, relation.name): relation for relation in now}
+        now = catalog.captured(connection, self.chosen)
+        self._baseline = {relation.logged_names: relation for relation in now}
         return now
+
+    def logged(self) -> list[tuple[str, str]] | None:
+        """The names to ask the plugin for; None: all of them, to be sifted by `wants`."""
+        if any(table.partitioned for table in self.chosen):
+            return None
+        return [(table.schema, table.name) for table in self.chosen]
+
+    def wants(self, connection: Connection, schema: str, name: str) -> bool:
+        """Whether a logged row is of a selected table, or of a partition of one, made just now perhaps."""
+        names = (schema, name)
+        if names in self._not_ours:
+            return False
+        if names in self._shapes or names in self._baseline or self._table(connection, schema, name) is not None:
+            return True
+        self._not_ours.add(names)
+        return False
+
+    def is_partition(self, schema: str, name: str) -> bool:
+        """Whether the name is a partition's."""
+        known = self._baseline.get((schema, name))
+        return known is not None and known.logged_as is not None
+
+    def _table(self, connection: Connection, schema: str, name: str) -> tuple[Table, Table] | None:
+        """A selected table, or a partition, and the selected table that it is part of."""
+        every = catalog.tables(connection)
+        roots = catalog.leaves(every, self.chosen)
+        table = next((table for table in every if (table.schema, table.name) == (schema, name)), None)
+        if table is None:
+            return None
+        if table.oid in roots:
+            return table, roots[table.oid]
+        return (table, table) if any(table.oid == chosen.oid for chosen in self.chosen) else None
 
     def current(self, connection: Connection, schema: str, name: str) -> Shape:
         """The shape that a table's rows were walked by last, or else the one it has now.
@@ -124,7 +151,7 @@ class Tables:
 
     def install(self, shape: Shape) -> None:
         """Walk the table's rows by this shape from now on."""
-        self._shapes[shape.relation.schema, shape.relation.name] = shape
+        self._shapes[shape.relation.logged_names] = shape
         self._walker.install(shape.plan)
 
     def reshape(self, connection: Connection, row: RowShape, *, look: bool = False) -> tuple[Shape, tuple[Column, ...]]:
@@ -145,8 +172,13 @@ class Tables:
             missing = shape.only_toast_missing(row, before.relation)
             if missing:
                 return before, missing
-        table = next((t for t in catalog.tables(connection) if (t.schema, t.name) == (row.schema, row.table)), None)
-        now = catalog.relations(connection, [table]).get(table.oid) if table else None
+        table, root = self._table(connection, row.schema, row.table) or (None, None)
+        now = None
+        if table is not None and root is not None:
+            relations = catalog.relations(connection, list({table.oid: table, root.oid: root}.values()))
+            now = relations.get(table.oid)
+            if now is not None and root.oid in relations and root.oid != table.oid:
+                now = catalog.as_partition(now, relations[root.oid])
         known = before.relation if before else self._baseline.get((row.schema, row.table))
         relation, missing = shape.shape_of(
             row,

@@ -44,7 +44,7 @@ def table_plan(
         key_frame=b"" if key_id is None else _FRAME.pack(0, key_id),
         value_frame=_FRAME.pack(0, value_id),
         names=string(relation.schema) + string(relation.name),
-        json_names=f'"schema":{json_string(relation.schema)},"table":{json_string(relation.name)}'.encode(),
+        json_names='"schema":{},"table":{}'.format(*map(json_string, relation.logged_names)).encode(),
         full_identity=relation.identity == "full",
     )
 

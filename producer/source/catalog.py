@@ -6,11 +6,12 @@ Room: source (IO: PostgreSQL). PostgreSQL manual, "System Catalogs".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from psycopg.rows import namedtuple_row
 
+from producer.errors import ServerNotReady
 from producer.events import Attribute, Column, PgType, Relation, ReplicaIdentity, TypeKind
 from producer.source.wire import Connection
 
@@ -19,7 +20,7 @@ Persistence = Literal["permanent", "unlogged", "temporary"]
 _TABLES = """
 SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, c.relreplident::text AS identity,
-       c.relispartition AS is_partition, greatest(c.reltuples, 0)::bigint AS rows,
+       c.relispartition AS is_partition, {root} AS root, greatest(c.reltuples, 0)::bigint AS rows,
        coalesce(pg_relation_filenode(c.oid), 0)::bigint AS filenode,
        has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT') AS readable
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -68,6 +69,7 @@ SELECT t.oid::bigint AS oid, n.nspname AS schema, t.typname AS name, t.typlen::i
 """
 
 _GENERATED_SINCE = 120000
+_PARTITION_ROOT_SINCE = 120000
 _INCLUDED_COLUMNS_SINCE = 110000
 _KINDS: dict[str, TypeKind] = {
     "b": "base",
@@ -90,6 +92,8 @@ class Table:
     name: str
     partitioned: bool
     is_partition: bool
+    root_oid: int | None
+    """A partition's topmost table."""
     persistence: Persistence
     identity: ReplicaIdentity
     rows: int
@@ -105,6 +109,8 @@ class Table:
 
 def tables(connection: Connection) -> list[Table]:
     """All ordinary and partitioned tables outside the system's schemas, by name."""
+    known = connection.info.server_version >= _PARTITION_ROOT_SINCE
+    root = "CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::bigint END" if known else "NULL::bigint"
     return [
         Table(
             oid=row.oid,
@@ -112,13 +118,14 @@ def tables(connection: Connection) -> list[Table]:
             name=row.name,
             partitioned=row.kind == "p",
             is_partition=row.is_partition,
+            root_oid=row.root,
             persistence="unlogged" if row.persistence == "u" else "permanent",
             identity=_IDENTITIES[row.identity],
             rows=row.rows,
             filenode=row.filenode,
             readable=row.readable,
         )
-        for row in _rows(connection, _TABLES)
+        for row in _rows(connection, _TABLES.format(root=root))
     ]
 
 
@@ -129,6 +136,16 @@ def selected(all_tables: Iterable[Table], wanted: Callable[[str, str], bool]) ->
         for table in all_tables
         if not table.is_partition and table.persistence == "permanent" and wanted(table.schema, table.name)
     ]
+
+
+def leaves(all_tables: Iterable[Table], roots: Iterable[Table]) -> dict[int, Table]:
+    """The partitions that hold the rows of these tables, by their OIDs, with their roots."""
+    by_oid = {root.oid: root for root in roots if root.partitioned}
+    return {
+        table.oid: by_oid[table.root_oid]
+        for table in all_tables
+        if table.root_oid in by_oid and not table.partitioned and table.root_oid is not None
+    }
 
 
 def relations(connection: Connection, chosen: Sequence[Table]) -> dict[int, Relation]:
@@ -162,6 +179,45 @@ def relations(connection: Connection, chosen: Sequence[Table]) -> dict[int, Rela
             own_indexes = [row for row in indexes if row.relation == table.oid]
             shapes[table.oid] = _relation(table, own, own_indexes)
     return shapes
+
+
+def captured(connection: Connection, chosen: Sequence[Table]) -> list[Relation]:
+    """The shapes that the selected tables have now, those of their partitions among them.
+
+    Raises:
+        ServerNotReady: a partition's columns stand in another order than its root's.
+    """
+    every = tables(connection)
+    roots = leaves(every, chosen)
+    found = relations(connection, [*chosen, *(table for table in every if table.oid in roots)])
+    return [
+        as_partition(relation, found[roots[oid].oid]) if oid in roots else relation for oid, relation in found.items()
+    ]
+
+
+def as_partition(leaf: Relation, root: Relation) -> Relation:
+    """A partition's relation under its root's name: the same topic, key and schemas.
+
+    Raises:
+        ServerNotReady: its columns stand in another order.
+    """
+    names = {column.name: column for column in root.columns}
+    if [column.name for column in leaf.columns] != list(names):
+        raise ServerNotReady(
+            f"the partition {leaf.qualified_name} has its columns in another order than {root.qualified_name}: "
+            "that is not supported yet",
+            remedy="make the partition anew with CREATE TABLE … PARTITION OF, or leave the table out with "
+            "table.exclude.list",
+        )
+    return replace(
+        leaf,
+        schema=root.schema,
+        name=root.name,
+        # A partition may be stricter than its root; the topic has one schema.
+        columns=tuple(replace(column, not_null=names[column.name].not_null) for column in leaf.columns),
+        key=root.key,
+        logged_as=(leaf.schema, leaf.name),
+    )
 
 
 _ATTRIBUTES = """

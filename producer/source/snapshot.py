@@ -42,17 +42,18 @@ class TableReader:
         """
         name = sql.Identifier(table.schema, table.name)
         with explained(self._server, f"reading table {table.qualified_name}"):
-            self._connection.execute(sql.SQL("SELECT FROM ONLY {} LIMIT 0").format(name))
+            self._connection.execute(sql.SQL("SELECT FROM {} {} LIMIT 0").format(_only(table), name))
             row = self._connection.execute(
-                b"SELECT relfilenode = pg_relation_filenode(oid) FROM pg_class WHERE oid = %s", (table.oid,)
+                _PARTITIONS_SAME if table.partitioned else _SAME_FILE, (table.oid,)
             ).fetchone()
         # A table that the snapshot does not know was made after it: the stream holds all its rows.
         return row is None or bool(row[0])
 
     def begin(self, table: Table, relation: Relation) -> None:
         """Start copying: the relation's columns in their order, in COPY's text format."""
-        statement = sql.SQL("COPY (SELECT {} FROM ONLY {}) TO STDOUT").format(
+        statement = sql.SQL("COPY (SELECT {} FROM {} {}) TO STDOUT").format(
             sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.columns),
+            _only(table),
             sql.Identifier(table.schema, table.name),
         )
         pgconn = self._connection.pgconn
@@ -110,7 +111,17 @@ class TableReader:
         self._connection.close()
 
 
+def _only(table: Table) -> sql.SQL:
+    """A table's own rows, without those of tables that inherit from it; a partitioned one has no own."""
+    return sql.SQL("" if table.partitioned else "ONLY")
+
+
 _SQLSTATE = ord("C")
+_SAME_FILE = b"SELECT relfilenode = pg_relation_filenode(oid) FROM pg_class WHERE oid = %s"
+_PARTITIONS_SAME = (
+    b"SELECT coalesce(bool_and(relfilenode = pg_relation_filenode(oid)), true) FROM pg_class "
+    b"WHERE oid IN (SELECT relid FROM pg_partition_tree(%s) WHERE isleaf)"
+)
 
 
 class Snapshot:

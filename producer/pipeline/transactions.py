@@ -1,0 +1,276 @@
+"""One transaction's records: from the plugin's messages to what is handed to the sink.
+
+Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Life of a record".
+"""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaException
+
+from producer.acks import Group
+from producer.clock import Clock
+from producer.decode import wal2json
+from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
+from producer.errors import ConversionError, DecodeError, UnsupportedEvent
+from producer.events import Position, Relation
+from producer.lsn import Lsn
+from producer.pipeline.completion import ColumnGone, Completion, Headers
+from producer.pipeline.connector import Connector
+from producer.pipeline.progress import Committed, Progress
+from producer.pipeline.tables import Shape, Tables
+from producer.sink.kafka import map_kafka_error
+from producer.sink.protocol import Sink
+from producer.source.replication import XLOG_HEADER
+from producer.source.wire import Connection
+from producer.transcode.plan import FormError
+from producer.transcode.source_block import Parts, times, truncate_value
+from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
+
+# A part of a big transaction: its bytes are released when it is acked; it confirms nothing.
+_PART_RECORDS = 1000
+# Beside the walker's codes: a row of a table that is not selected.
+_NOT_OURS = 5
+
+
+class Transactions:
+    """Takes the messages of one stream in their order; knows the transaction that is open."""
+
+    def __init__(
+        self,
+        *,
+        connector: Connector,
+        catalog: Connection,
+        tables: Tables,
+        sink: Sink,
+        progress: Progress,
+        completion: Completion,
+        previous_commit: Lsn | None,
+    ) -> None:
+        self._clock: Clock = connector.clock
+        self._counters = connector.counters
+        self._block = connector.block
+        self._walker = connector.walker
+        self._tombstones = connector.settings.tombstones_on_delete
+        self._catalog = catalog
+        self._tables = tables
+        self._sink = sink
+        self._progress = progress
+        self._completion = completion
+        self._previous_commit = previous_commit
+        self._headers: Headers = []
+        self._truncated_at: Lsn | None = None
+        self._begin: Begin | None = None
+        self._parts: Parts | None = None
+        self._group: Group | None = None
+        self._ordinal = 0
+        self.unserved_bytes = 0
+        """Handed to the sink since its acks were served last."""
+        self.committed = Lsn(0)
+        """The end of the last transaction that is complete."""
+
+    @property
+    def open(self) -> bool:
+        """True between a begin and its commit."""
+        return self._begin is not None
+
+    def take(self, message: bytes) -> None:
+        """One message, its XLogData header before it.
+
+        Raises:
+            DecodeError, ConversionError, UnsupportedEvent: it cannot be carried.
+        """
+        if self._begin is not None:
+            result = self._walk(message)
+            if result != OTHER:
+                return
+        record = wal2json.decode(message, XLOG_HEADER)
+        match record:
+            case Begin():
+                self._open(record)
+            case Commit():
+                self._close(record)
+            case Truncate():
+                self._truncate(record)
+            case RowShape():
+                raise DecodeError(
+                    f"a row of {record.schema}.{record.table} at {record.lsn} outside of any transaction",
+                    remedy="this is a fault of the plugin or of the producer: report it",
+                )
+            case LogicalMessage():
+                pass
+
+    def _walk(self, message: bytes) -> int:
+        walker = self._walker
+        try:
+            result = walker.row(message, XLOG_HEADER, self._ordinal + 1)
+        except FormError as error:
+            result = self._again(message, error)
+        else:
+            if result == SHAPE:
+                result = self._again(message, None)
+            elif walker.suspects and result not in (OTHER, DELETE):
+                result = self._unhide(message)
+        if result == RECORD:
+            self._ordinal += 1
+            if self._headers:
+                self._send_with_headers(walker.topic, walker.key, walker.value, self._headers)
+                self._headers = []
+            else:
+                self._send(walker.topic, walker.key, walker.value)
+        elif result == DELETE:
+            self._ordinal += 1
+            self._send(walker.topic, walker.key, walker.value)
+            self._tombstone(walker.topic, walker.key)
+        elif result == KEY_CHANGE:
+            self._key_change()
+        return result
+
+    def _again(self, message: bytes, error: FormError | None) -> int:
+        """The row does not fit its plan: find its shape, then walk it once more."""
+        record = wal2json.decode(message, XLOG_HEADER)
+        if not isinstance(record, RowShape):
+            return OTHER
+        if not self._tables.wants(self._catalog, record.schema, record.table):
+            return _NOT_OURS
+        shape, missing = self._tables.reshape(self._catalog, record)
+        if missing:
+            try:
+                message, self._headers = self._completion.unchanged(message, XLOG_HEADER, shape, missing, record.lsn)
+            except ColumnGone:
+                shape, missing = self._tables.reshape(self._catalog, record, look=True)
+                if missing:
+                    message, self._headers = self._completion.stand_ins(message, XLOG_HEADER, shape, missing)
+        result = self._walk_again(message, shape, record.lsn, error)
+        return self._unhide(message) if self._walker.suspects and result != DELETE else result
+
+    def _unhide(self, message: bytes) -> int:
+        """A number is null that may be a NaN: read it again, walk the completed row."""
+        lsn = Lsn(self._walker.lsn)
+        shape = self._tables.walked(self._walker.plan())
+        message, headers = self._completion.hidden(message, XLOG_HEADER, shape, lsn)
+        self._headers = self._headers + headers
+        return self._walk_again(message, shape, lsn, None)
+
+    def _walk_again(self, message: bytes, shape: Shape, lsn: Lsn, error: FormError | None) -> int:
+        try:
+            result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
+        except FormError as second:
+            raise self._refused(shape.relation, lsn, second) from (error or second)
+        if result in (SHAPE, OTHER):
+            raise DecodeError(
+                f"a row of {shape.relation.qualified_name} at {lsn} does not match the shape that it names",
+                remedy="report it with the plugin's version; table.exclude.list leaves the table out",
+            )
+        return result
+
+    def _refused(self, relation: Relation, lsn: Lsn, error: FormError) -> ConversionError:
+        column = self._walker.column
+        name = relation.columns[column].name if 0 <= column < len(relation.columns) else "?"
+        return ConversionError(
+            f"table {relation.qualified_name}, column {name}, at {lsn}: {error.reason}", remedy=error.remedy
+        )
+
+    def _send(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        group = self._group
+        assert group is not None
+        size = (len(key) if key else 0) + (len(value) if value else 0)
+        try:
+            self._sink.produce(topic, value, key, -1, group.ack)
+        except (KafkaException, BufferError) as error:
+            raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes at {self._at()}") from error
+        self._progress.tracker.add(group, size)
+        self.unserved_bytes += size
+        if group.pending >= _PART_RECORDS:
+            self._progress.tracker.close(group)
+            self._group = self._progress.tracker.open()
+
+    def _tombstone(self, topic: str, key: bytes | None) -> None:
+        if key is not None and self._tombstones:
+            self._send(topic, key, None)
+
+    def _key_change(self) -> None:
+        """A change of the key: delete of the old, tombstone, create of the new, in this order."""
+        walker = self._walker
+        topic, old, new = walker.topic, walker.old_key, walker.key
+        assert old is not None
+        assert new is not None
+        self._ordinal += 2
+        headers, self._headers = self._headers, []
+        self._send_with_headers(topic, old, walker.old_value, [("__debezium.newkey", new)])
+        self._tombstone(topic, old)
+        self._send_with_headers(topic, new, walker.value, [("__debezium.oldkey", old), *headers])
+
+    def _send_with_headers(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        group = self._group
+        assert group is not None
+        self._sink.send(topic, key, value, group, headers=headers)
+
+    def _open(self, begin: Begin) -> None:
+        self._begin = begin
+        self._ordinal = 0
+        self._group = self._progress.tracker.open()
+        self._parts = parts = self._block.transaction(
+            record_head=begin.record_head,
+            xid=begin.xid,
+            commit_lsn=begin.commit_lsn,
+            commit_us=begin.commit_us,
+            previous=self._previous_commit,
+        )
+        self._walker.begin(
+            record_head=parts.record_head,
+            source_head=parts.source_head,
+            sequence_head=parts.sequence_head,
+            source_times=parts.source_times,
+            source_transaction=parts.source_transaction,
+            source_commit=parts.source_commit,
+        )
+
+    def _close(self, commit: Commit) -> None:
+        begin, group = self._begin, self._group
+        if begin is None or group is None:
+            raise DecodeError(f"a commit at {commit.commit_lsn} without its begin", remedy="report it")
+        self._begin = self._group = None
+        self._previous_commit = commit.commit_lsn
+        self._counters.events += self._ordinal
+        self._counters.transactions += 1
+        self.committed = commit.next_lsn
+        self._progress.committed(Committed(commit.next_lsn, commit.commit_lsn, begin.xid, begin.commit_us))
+        self._progress.tracker.close(group, commit.next_lsn)
+
+    def _truncate(self, record: Truncate) -> None:
+        """One event a table, to every partition of its topic with the same position."""
+        assert self._parts is not None
+        assert self._begin is not None
+        assert self._group is not None
+        if not self._tables.wants(self._catalog, record.schema, record.table):
+            return
+        if self._tables.is_partition(record.schema, record.table):
+            self._refuse_truncated_partition(record)
+            return
+        self._truncated_at = record.lsn
+        self._ordinal += 1
+        shape = self._tables.current(self._catalog, record.schema, record.table)
+        source = self._block.whole(
+            self._parts,
+            schema=shape.relation.schema,
+            table=shape.relation.name,
+            lsn=record.lsn,
+            position=Position(self._begin.commit_lsn, self._ordinal),
+        )
+        value = truncate_value(shape.plan.value_frame, source, times(self._clock.time_us()))
+        for partition in range(self._sink.partitions_of(shape.plan.topic)):
+            self._sink.send(shape.plan.topic, None, value, self._group, partition=partition)
+
+    def _refuse_truncated_partition(self, record: Truncate) -> None:
+        """Emptied with its root, whose event says it all; emptied alone, the topic would have to be compared."""
+        if record.lsn != self._truncated_at:
+            raise UnsupportedEvent(
+                f"the partition {record.schema}.{record.table} was truncated at {record.lsn}: telling which keys are "
+                "gone needs a comparison with the topic, which is not supported yet",
+                remedy="DELETE the rows instead; to go on: `pg-producer slot drop`, then a new snapshot on a new "
+                "topic.prefix",
+            )
+
+    def _at(self) -> str:
+        begin = self._begin
+        return f"commit LSN {begin.commit_lsn}, ordinal {self._ordinal}" if begin else "no transaction"

@@ -1,0 +1,93 @@
+"""A partitioned table is one table: one topic, whichever partition a row lives in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.harness import Command, Source, folded
+
+TABLE = (
+    "CREATE TABLE t (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region)",
+    "CREATE TABLE t_north PARTITION OF t FOR VALUES IN ('n')",
+    "CREATE TABLE t_rest PARTITION OF t DEFAULT PARTITION BY RANGE (id)",
+    "CREATE TABLE t_rest_low PARTITION OF t_rest FOR VALUES FROM (0) TO (100)",
+    "CREATE SCHEMA elsewhere",
+)
+
+
+def test_one_topic_for_the_root(source: Source, command: Command) -> None:
+    """Snapshot and stream; a row that moves stays one key's history; a partition made while it runs is seen."""
+    source.execute(
+        *TABLE, "CREATE TABLE other (id int PRIMARY KEY)", "INSERT INTO t VALUES (1, 'n', 'a'), (2, 's', 'b')"
+    )
+    settings: dict[str, object] = {"table.include.list": "public.t"}
+    first = command.run("run", "--once", settings=settings)
+    assert first.returncode == 0, first.stderr
+    source.execute(
+        "UPDATE t SET v = 'c' WHERE id = 1",
+        "UPDATE t SET region = 's' WHERE id = 1",
+        "CREATE TABLE elsewhere.new PARTITION OF t_rest FOR VALUES FROM (100) TO (200)",
+        "INSERT INTO t VALUES (150, 'x', 'new')",
+        "INSERT INTO other VALUES (1)",
+        "DELETE FROM t WHERE id = 2",
+    )
+    done = command.run("run", "--once", settings=settings)
+    assert done.returncode == 0, done.stderr
+    records: list[Any] = list(command.records())
+    assert {record.topic for record in records} == {f"{command.prefix}.public.t"}
+    assert {record.value["source"]["table"] for record in records if record.value} == {"t"}
+    assert [record.value and record.value["op"] for record in records] == [
+        "r",
+        "r",
+        "u",
+        "d",
+        None,
+        "c",
+        "c",
+        "d",
+        None,
+    ]
+    rows = source.rows("SELECT id, region, v FROM t ORDER BY id")
+    state = folded(records)[f"{command.prefix}.public.t"]
+    assert sorted((row["id"], row["region"], row["v"]) for row in state.values()) == rows
+
+
+def test_truncates(source: Source, command: Command) -> None:
+    """Of the root: one event. Of a partition alone: stops, since keys would stay behind."""
+    source.execute(*TABLE, "INSERT INTO t VALUES (1, 'n', 'a'), (2, 's', 'b')")
+    assert command.run("run", "--once").returncode == 0
+    source.execute("TRUNCATE t", "INSERT INTO t VALUES (3, 'n', 'c')")
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    values: list[Any] = [record.value for record in command.records()]
+    assert [value["op"] for value in values] == ["r", "r", "t", "c"]
+    source.execute("TRUNCATE t_north")
+    refused = command.run("run", "--once")
+    assert refused.returncode == 4
+    assert "public.t_north was truncated" in refused.stderr
+
+
+def test_unchanged_toast_in_a_partition(source: Source, command: Command) -> None:
+    """The row is read again through its root."""
+    source.execute(*TABLE, "ALTER TABLE t ADD COLUMN n int", "ALTER TABLE t_north ALTER COLUMN v SET STORAGE external")
+    source.execute("INSERT INTO t VALUES (1, 'n', repeat('q', 4000), 1)")
+    assert command.run("run", "--once").returncode == 0
+    source.execute("UPDATE t SET n = 2")
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    last: Any = command.records()[-1]
+    assert last.value["after"] == {"id": 1, "region": "n", "v": "q" * 4000, "n": 2}
+    assert last.headers == (("__producer.unchanged", b'{"v": "reselected"}'),)
+
+
+def test_a_partition_with_another_order_of_columns_is_refused(source: Source, command: Command) -> None:
+    """Exit 3, named, before a slot is made."""
+    source.execute(
+        *TABLE[:2],
+        "CREATE TABLE odd (v text, id int NOT NULL, region text NOT NULL)",
+        "ALTER TABLE t ATTACH PARTITION odd FOR VALUES IN ('o')",
+    )
+    done = command.run("run", "--once")
+    assert done.returncode == 3
+    assert "public.odd" in done.stderr
+    assert source.confirmed_lsn() is None
