@@ -140,7 +140,7 @@ def _registry(settings: Settings, relations: list[Relation]) -> Iterator[Finding
     yield Finding(
         name="schema registry",
         status="ok",
-        detail=f"{settings.schema_registry_url} answers, {subjects} subjects",
+        detail=f"{registry.url} answers, {subjects} subjects",
     )
     refused = 0
     for relation in relations:

@@ -24,7 +24,7 @@ from producer.sink.protocol import Sink
 from producer.source import slot
 from producer.source.catalog import Table
 from producer.source.snapshot import Snapshot
-from producer.source.wire import Connection, connect, connect_replication
+from producer.source.wire import Connection, connect_replication
 
 _log = observe.logger("producer.handover")
 
@@ -131,9 +131,10 @@ class Handover:
 
     def _drop_quietly(self, name: str) -> None:
         try:
-            with connect(self._connector.server) as connection:
-                _await_reader_gone(connection, name, self._connector.clock)
-                slot.drop(connection, self._connector.server, name)
+            # The session that is there already: a new one may be what was refused.
+            connection = self._source.connection
+            _await_reader_gone(connection, name, self._connector.clock)
+            slot.drop(connection, self._connector.server, name)
         except ProducerError as error:
             _log.error("the slot of a failed start could not be dropped", slot=name, reason=error.message)
 

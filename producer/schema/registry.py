@@ -65,7 +65,8 @@ class Registry:
         if basic_auth is not None:
             config["basic.auth.user.info"] = basic_auth
         config.update({f"ssl.{name}": value for name, value in (ssl or {}).items()})
-        self._url = _USER_INFO.sub("", url)
+        self.url = self._url = _USER_INFO.sub("", url)
+        """Its address, without who asks."""
         self._auto_register = auto_register
         self._ids: dict[tuple[str, str], int] = {}
         self._schemas: dict[int, str] = {}

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from producer.settings.load import FIELDS
-from producer.settings.model import Settings
+from producer.settings.model import FIELDS, Settings
 from producer.settings.patterns import PASSED_ON
 from producer.settings.support import NOT_YET
 
@@ -19,14 +18,18 @@ Made from the code by `python -m producer.settings`. Names are Kafka Connect's a
 Sources, the later wins: defaults, the file of `--config` (`.toml`, `.json`, `.properties`, or a Connect document), the
 environment (`PRODUCER_` and the key in upper case with `_` for `.`), `--set key=value`. `${env:NAME}` and
 `${file:/path:key}` are put in wherever they stand. Everything wrong is told at once; an unknown key names the nearest
-known one.
+known one. In a Connect document, properties of Connect and Debezium without a meaning here are a warning each.
+
+Lists are parted by commas (`\\,` is one that parts nothing); a file may hold an array. Keys with a free part that names
+a table, or a salt, cannot come from the environment. Secrets, and pass-through values whose name sounds like one
+(`sasl.password`, …), are never shown.
 
 | key | default | meaning |
 |---|---|---|
 """
 _PASSED = {
     "topic.creation.default.": "Any other Kafka topic setting, for topics that are created.",
-    "producer.override.": "Any librdkafka property of the producer; what keeps order and durability is refused.",
+    "producer.override.": "Any librdkafka property of the producer; what would weaken order or durability is refused.",
     "admin.override.": "Any librdkafka property of the admin client.",
     "consumer.override.": "Any librdkafka property of the consumers (offsets, `tail`).",
     "schema.registry.ssl.": "`ca.location`, `certificate.location`, `key.location`, `key.password`.",

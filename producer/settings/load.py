@@ -5,26 +5,25 @@ Room: settings (IO: files, environment).
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from producer.errors import NotSupportedYet, SettingsError
-from producer.settings import patterns
-from producer.settings.model import Settings
-from producer.settings.sources import Given, read_file, resolve
-from producer.settings.support import NOT_YET
+from producer.settings import connect, patterns, support
+from producer.settings.model import FIELDS, Settings
+from producer.settings.references import resolve
+from producer.settings.sources import Given, from_environment, key_of, read_file, variable_of
+from producer.settings.values import Quoting
 
-_PREFIX = "PRODUCER_"
 _CLOSE = 0.75
-FIELDS: dict[str, str] = {field.alias: name for name, field in Settings.model_fields.items() if field.alias is not None}
-_SECRET = {"database.password", "schema.registry.basic.auth.user.info"}
-_SECRET_WORDS = ("password", "secret", "sasl.username", "sasl.jaas", "key.pem", "token")
+_PLATFORMS = ("auto", "generic", "cloud_sql", "rds", "aurora", "heroku", "azure", "supabase", "neon", "crunchy_bridge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,164 +46,159 @@ def load_settings(
     Raises:
         SettingsError: with all problems, a line each; NotSupportedYet when that is all of them.
     """
-    environment = os.environ if environ is None else environ
-    problems: list[str] = []
-    warnings: list[str] = []
-    given, lenient = _given(config, sets, environment, problems, warnings)
-    values = _collect(given, lenient, environment, problems, warnings)
-    settings = _validate(values, given, problems)
-    missing = [] if settings is None else _not_yet(settings, given)
-    if need_prefix and not values.get("topic.prefix"):
-        problems.append("topic.prefix: is required: what every topic's name begins with, e.g. shop")
-    if problems or missing:
-        kind = SettingsError if problems else NotSupportedYet
-        lines = problems + missing
-        head = lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} settings cannot work:", *lines])
-        raise kind(head, remedy="correct them and start again; docs/settings.md lists every setting")
-    assert settings is not None
-    return Loaded(settings, tuple(warnings))
+    return _Loading(os.environ if environ is None else environ).load(config, sets, need_prefix=need_prefix)
 
 
 def asked_log_format(
     config: Path | None, sets: Sequence[str] = (), environ: Mapping[str, str] | None = None
 ) -> Literal["text", "json"]:
     """How to tell of settings that cannot work: as `log.format` says, as far as it can be read."""
+    loading = _Loading(os.environ if environ is None else environ)
+    with contextlib.suppress(SettingsError):
+        loading.read_file(config)
+    loading.read_environment()
+    loading.read_sets(sets)
+    asked = loading.given.get("log.format")
     try:
-        given, _ = _given(config, sets, os.environ if environ is None else environ, [], [])
-    except SettingsError:
-        given = {}
-    asked = given.get("log.format")
-    return "json" if asked is not None and asked.value.strip().lower() == "json" else "text"
+        text = resolve(asked.value, loading.environ) if asked is not None else ""
+    except ValueError:
+        text = ""
+    return "json" if text.strip().lower() == "json" else "text"
 
 
-def _given(
-    config: Path | None, sets: Sequence[str], environ: Mapping[str, str], problems: list[str], warnings: list[str]
-) -> tuple[dict[str, Given], set[str]]:
-    """What was written down, the later source over the earlier; and the keys of a Connect document."""
-    given: dict[str, Given] = {}
-    lenient: set[str] = set()
-    if config is not None:
-        document = read_file(config)
-        given.update({key: Given(value, str(config)) for key, value in document.values.items()})
-        if document.connect:
-            lenient = set(document.values)
-    given.update(_from_environment(environ, problems, warnings))
-    for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals:
-            problems.append(f"--set {text}: not of the form key=value")
-        given[key.strip()] = Given(value, "--set")
-    return given, lenient
+@dataclass(slots=True)
+class _Loading:
+    """One loading: what was given, and what is to be said of it."""
 
+    environ: Mapping[str, str]
+    given: dict[str, Given] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
-def _from_environment(environ: Mapping[str, str], problems: list[str], warnings: list[str]) -> dict[str, Given]:
-    known = {_PREFIX + key.upper().replace(".", "_"): key for key in FIELDS}
-    passed_on = {_PREFIX + prefix.upper().replace(".", "_"): prefix for prefix in patterns.PASSED_ON}
-    found = {}
-    for variable, value in environ.items():
-        if not variable.startswith(_PREFIX):
-            continue
-        key = known.get(variable)
-        if key is None:
-            for start, prefix in passed_on.items():
-                if variable.startswith(start) and len(variable) > len(start):
-                    key = prefix + variable[len(start) :].lower().replace("_", ".")
-        if key is not None:
-            found[key] = Given(value, variable)
-            continue
-        near = difflib.get_close_matches(variable, known, n=1, cutoff=_CLOSE)
-        if near:
-            problems.append(f"{variable}: unknown environment variable; did you mean {near[0]}?")
-        else:
-            warnings.append(f"{variable}: unknown environment variable, not used")
-    return found
+    def load(self, config: Path | None, sets: Sequence[str], *, need_prefix: bool) -> Loaded:
+        self.read_file(config)
+        self.read_environment()
+        self.read_sets(sets)
+        settings = self._validate(self._collect())
+        wrong = any(line.startswith("topic.prefix: ") for line in self.problems)
+        if need_prefix and not settings.topic_prefix and not wrong:
+            self.problems.append("topic.prefix: is required: what every topic's name begins with, e.g. shop")
+        missing = [self._told(key, f"not supported yet: {words}") for key, words in support.not_yet(settings)]
+        if self.problems or missing:
+            kind = SettingsError if self.problems else NotSupportedYet
+            lines = self.problems + missing
+            head = lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} settings cannot work:", *lines])
+            raise kind(head, remedy="correct them and start again; docs/settings.md lists every setting")
+        self._warn(settings)
+        return Loaded(settings, tuple(self.warnings))
 
+    def read_file(self, config: Path | None) -> None:
+        if config is not None:
+            self.given.update(read_file(config))
 
-def _collect(
-    given: Mapping[str, Given],
-    lenient: set[str],
-    environ: Mapping[str, str],
-    problems: list[str],
-    warnings: list[str],
-) -> dict[str, Any]:
-    """Known keys with their references resolved, pass-through keys in their maps."""
-    values: dict[str, Any] = {}
-    for key, one in given.items():
-        try:
-            value = resolve(one.value, environ)
-        except ValueError as error:
-            problems.append(f"{key}: {error} ({one.origin})")
-            continue
-        if key in FIELDS:
-            values[key] = value
-            continue
-        prefix = next((prefix for prefix in patterns.PASSED_ON if key.startswith(prefix)), None)
-        if prefix is not None:
-            values.setdefault(patterns.PASSED_ON[prefix], {})[key[len(prefix) :]] = value
-        elif patterns.COLUMN_KEYS.fullmatch(key):
-            values.setdefault("column_transformations", {})[key] = value
-        else:
-            near = difflib.get_close_matches(key, FIELDS, n=1, cutoff=_CLOSE)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            if key in lenient and one.origin != "--set":
-                warnings.append(f"{key}: has no meaning here, not used{hint}")
+    def read_environment(self) -> None:
+        found, unknown = from_environment(self.environ)
+        self.given.update(found)
+        for variable in unknown:
+            key = key_of(variable)
+            near = nearest(key, _CLOSE)
+            if key.startswith(patterns.FREE_TEXT):
+                self.problems.append(f"{variable}: cannot come from the environment: write it in a file, or use --set")
+            elif near:
+                self.problems.append(f"{variable}: unknown environment variable; did you mean {variable_of(near)}?")
             else:
-                problems.append(f"{key}: unknown setting ({one.origin}){hint}")
-    for name, why in patterns.refused_overrides(values.get("producer_override", {}).items()):
-        problems.append(f"producer.override.{name}: {why}")
-    return values
+                self.warnings.append(f"{variable}: unknown environment variable, not used")
 
+    def read_sets(self, sets: Sequence[str]) -> None:
+        for number, text in enumerate(sets, 1):
+            key, equals, value = text.partition("=")
+            if equals and key.strip():
+                self.given[key.strip()] = Given(value=value, origin="--set")
+            else:
+                # Its text may be a secret.
+                self.problems.append(f"--set, the {number}. of them: not of the form key=value")
 
-def _validate(values: dict[str, Any], given: Mapping[str, Given], problems: list[str]) -> Settings | None:
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        for one in error.errors(include_input=False, include_url=False, include_context=False):
-            key = str(one["loc"][0]) if one["loc"] else "settings"
-            words = one["msg"].removeprefix("Value error, ")
-            shown = "" if key in _SECRET or key not in given else f" (it is {given[key].value!r}, {given[key].origin})"
-            problems.append(f"{key}: {words}{shown}")
-        return None
+    def _collect(self) -> dict[str, Any]:
+        """Known keys with their references resolved, pass-through keys in their maps."""
+        values: dict[str, Any] = {}
+        for key, one in self.given.items():
+            prefix = next((prefix for prefix in patterns.PASSED_ON if key.startswith(prefix) and key != prefix), None)
+            column = patterns.COLUMN_KEYS.fullmatch(key)
+            if key not in FIELDS and prefix is None and column is None:
+                self._unknown(key, one)
+                continue
+            try:
+                value = resolve(one.value, self.environ)
+            except ValueError as error:
+                self._wrong(key, str(error))
+                continue
+            if key in FIELDS:
+                values[key] = value
+            elif prefix is not None:
+                values.setdefault(patterns.PASSED_ON[prefix], {})[key.removeprefix(prefix)] = value
+            else:
+                values.setdefault("column_transformations", {})[key] = value
+        for prefix in patterns.CLIENTS:
+            for key, why in patterns.refused_overrides(prefix, values.get(patterns.PASSED_ON[prefix], {})):
+                self._wrong(key, why)
+        return values
 
-
-def _not_yet(settings: Settings, given: Mapping[str, Given]) -> list[str]:
-    missing = []
-    for key, (asks, words) in NOT_YET.items():
-        if asks(getattr(settings, FIELDS[key])):
-            origin = f" ({given[key].origin})" if key in given else ""
-            missing.append(f"{key}: not supported yet: {words}{origin}")
-    missing += [
-        f"{key}: not supported yet: truncating, masking and hashing columns is not"
-        for key in settings.column_transformations
-    ]
-    missing += [
-        f"snapshot.select.statement.overrides.{table}: not supported yet"
-        for table in settings.snapshot_select_statements
-    ]
-    return missing
-
-
-def describe(settings: Settings) -> dict[str, str]:
-    """Every setting in force by its dotted key, secrets masked."""
-    shown = {}
-    for key, field in FIELDS.items():
-        value = getattr(settings, field)
-        if key in _SECRET:
-            shown[key] = "" if value is None else "********"
+    def _unknown(self, key: str, one: Given) -> None:
+        near = connect.now_called(key) or nearest(key, _CLOSE)
+        if one.connect and connect.known(key):
+            self.warnings.append(self._told(key, connect.meaning(key)))
+        elif near:
+            self._wrong(key, "unknown setting", f"did you mean {near}?")
+        elif connect.known(key):
+            self._wrong(key, "unknown setting", "Connect's or Debezium's, without a meaning here")
         else:
-            shown[key] = _plain(value)
-    for prefix, field in patterns.PASSED_ON.items():
-        for name, value in getattr(settings, field).items():
-            secret = any(word in name for word in _SECRET_WORDS)
-            shown[prefix + name] = "********" if secret else value
-    return shown
+            self._wrong(key, "unknown setting", f"the nearest is {nearest(key, 0)}")
+
+    def _wrong(self, key: str, words: str, hint: str = "") -> None:
+        self.problems.append(self._told(key, words) + (f"; {hint}" if hint else ""))
+
+    def _told(self, key: str, words: str) -> str:
+        """A key, what is to be said of it, and where it was given."""
+        origin = f" ({self.given[key].origin})" if key in self.given else ""
+        return f"{patterns.without_salt(key)}: {words}{origin}"
+
+    def _validate(self, values: dict[str, Any]) -> Settings:
+        """The settings; without those that are wrong, so that what is left can be judged too."""
+        wrong = set()
+        try:
+            return Settings.model_validate(values)
+        except ValidationError as error:
+            for one in error.errors(include_input=False, include_url=False):
+                key = str(one["loc"][0])
+                wrong.add(key)
+                self._wrong(key, self._complaint(key, values[key], one))
+        return Settings.model_validate({key: value for key, value in values.items() if key not in wrong})
+
+    def _complaint(self, key: str, value: object, error: Any) -> str:
+        """What is wrong; the value as it was written, but nothing that is secret or that a reference brought."""
+        words = str(error["msg"]).removeprefix("Value error, ")
+        raw = self.given[key].value
+        if patterns.is_secret(key) or "@" in raw:
+            return words
+        if raw != value and isinstance(error.get("ctx", {}).get("error"), Quoting):
+            words = "what it refers to cannot be used here"
+        return f"{words}; it is {raw!r}"
+
+    def _warn(self, settings: Settings) -> None:
+        for key in ("publication.name", "publication.autocreate.mode"):
+            if key in self.given and settings.plugin_name == "wal2json":
+                self.warnings.append(self._told(key, "has no effect with plugin.name=wal2json"))
+        if settings.hosting_platform not in _PLATFORMS:
+            known = ", ".join(_PLATFORMS)
+            self.warnings.append(self._told("hosting.platform", f"taken as generic: known are {known}"))
 
 
-def _plain(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (tuple, frozenset)):
-        return ",".join(sorted(str(getattr(item, "pattern", item)) for item in value))
-    return str(value)
+def nearest(key: str, closeness: float) -> str | None:
+    """The known key that is most like this one."""
+    key = key.lower()
+    candidates = [*FIELDS]
+    for prefix in patterns.PASSED_ON:
+        rest = key.split(".")[prefix.count(".") :]
+        if rest:
+            candidates.append(prefix + ".".join(rest))
+    return next(iter(difflib.get_close_matches(key, candidates, n=1, cutoff=closeness)), None)

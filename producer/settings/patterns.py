@@ -1,12 +1,12 @@
-"""Keys that hold free parts, and values with a syntax of their own.
+"""Keys that hold free parts, those that are secret, and what may not be passed through.
 
-Room: settings (pure). Debezium's PostgreSQL connector, "Connector configuration properties".
+Room: settings (pure). librdkafka, "CONFIGURATION.md".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 # Column transformations: the key itself holds a number, an algorithm, a salt.
 COLUMN_KEYS = re.compile(
@@ -22,26 +22,24 @@ PASSED_ON = {
     "snapshot.select.statement.overrides.": "snapshot_select_statements",
 }
 
-Filter = tuple[re.Pattern[str], ...]
+CLIENTS = ("producer.override.", "admin.override.", "consumer.override.")
+# Those whose free part cannot be spelt in a variable's name.
+FREE_TEXT = ("column.truncate.", "column.mask.", "snapshot.select.statement.overrides.")
+SECRETS = frozenset({"database.password", "schema.registry.basic.auth.user.info"})
+_SECRET_WORDS = (
+    "credential", "jaas", "key.pem", "oauthbearer.config", "passphrase", "password", "sasl.username", "secret", "token",
+    "user.info",
+)  # fmt: skip
 
 
-def compile_list(text: str) -> Filter:
-    """Comma-separated, anchored, case-insensitive expressions; a comma may be escaped."""
-    parts = (part.strip().replace("\\,", ",") for part in re.split(r"(?<!\\),", text))
-    compiled = []
-    for part in parts:
-        if not part:
-            continue
-        try:
-            compiled.append(re.compile(part, re.IGNORECASE))
-        except re.error as error:
-            raise ValueError(f"{part!r} is no regular expression: {error}") from error
-    return tuple(compiled)
+def is_secret(key: str) -> bool:
+    """Whether a key's value is never shown; of pass-through keys the name decides."""
+    return key in SECRETS or any(word in key.lower() for word in _SECRET_WORDS)
 
 
-def matches(expressions: Filter, name: str) -> bool:
-    """True when one of them matches the whole name."""
-    return any(expression.fullmatch(name) for expression in expressions)
+def without_salt(key: str) -> str:
+    """A column transformation's key as it may be shown."""
+    return re.sub(r"(\.with\.salt\.).*", r"\1********", key)
 
 
 def _one_of(*allowed: str) -> Callable[[str], bool]:
@@ -49,53 +47,54 @@ def _one_of(*allowed: str) -> Callable[[str], bool]:
 
 
 def _at_most(limit: int) -> Callable[[str], bool]:
-    return lambda value: value.isdigit() and int(value) <= limit
+    return lambda value: value.isdecimal() and int(value) <= limit
+
+
+def _positive(value: str) -> bool:
+    return value.isdecimal() and int(value) > 0
 
 
 # What keeps order and durability: the values that a user may still write down.
-_HARMLESS: dict[str, Callable[[str], bool]] = {
-    "acks": _one_of("all", "-1"),
-    "request.required.acks": _one_of("all", "-1"),
-    "enable.idempotence": _one_of("true"),
-    "max.in.flight": _at_most(5),
-    "max.in.flight.requests.per.connection": _at_most(5),
-    "message.timeout.ms": _one_of("0"),
-    "delivery.timeout.ms": _one_of("0"),
-    "retries": lambda value: value.isdigit() and int(value) > 0,
-    "message.send.max.retries": lambda value: value.isdigit() and int(value) > 0,
-    "partitioner": _one_of("murmur2_random"),
-    "queuing.strategy": _one_of("fifo"),
+_HARMLESS: dict[str, tuple[Callable[[str], bool], str]] = {
+    "acks": (_one_of("all", "-1"), "all"),
+    "request.required.acks": (_one_of("all", "-1"), "all"),
+    "enable.idempotence": (_one_of("true"), "true"),
+    "max.in.flight": (_at_most(5), "at most 5"),
+    "max.in.flight.requests.per.connection": (_at_most(5), "at most 5"),
+    "message.timeout.ms": (_one_of("0"), "0"),
+    "delivery.timeout.ms": (_one_of("0"), "0"),
+    "retries": (_positive, "at least 1"),
+    "message.send.max.retries": (_positive, "at least 1"),
+    "partitioner": (_one_of("murmur2_random"), "murmur2_random"),
+    "queuing.strategy": (_one_of("fifo"), "fifo"),
 }
 _OURS = {
-    "bootstrap.servers": "set bootstrap.servers itself",
-    "metadata.broker.list": "set bootstrap.servers itself",
     "transactional.id": "exactly.once.support sets it",
     "enable.gapless.guarantee": "order is kept without it",
     "delivery.report.only.error": "every ack is counted",
+    "default.topic.config": "name its properties one by one",
+}
+# Of every client: a text is no callback, and the brokers are one setting.
+_NEVER = {
+    "bootstrap.servers": "set bootstrap.servers itself",
+    "metadata.broker.list": "set bootstrap.servers itself",
     "logger": "logs go where log.format says",
+    "delivery.callback": "it is no text",
+    "on_delivery": "it is no text",
+    "on_commit": "it is no text",
 }
 
 
-def refused_overrides(overrides: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """(librdkafka property, why) of the producer overrides that order or durability forbids."""
+def refused_overrides(prefix: str, overrides: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(key, why) of a client's overrides that order, durability or the client itself forbids."""
     refused = []
-    for name, value in overrides:
-        if name in _OURS:
-            refused.append((name, f"cannot be set here: {_OURS[name]}"))
-        elif name in _HARMLESS and not _HARMLESS[name](value.strip()):
-            refused.append((name, f"cannot be {value.strip()}: it would weaken order or durability"))
+    producer = prefix == "producer.override."
+    for name, value in overrides.items():
+        why = _NEVER.get(name) or (producer and _OURS.get(name)) or (name.endswith("_cb") and "it is no text")
+        if why:
+            refused.append((prefix + name, f"cannot be set: {why}"))
+        elif producer and name in _HARMLESS and not _HARMLESS[name][0](value.strip()):
+            refused.append(
+                (prefix + name, f"would weaken order or durability: leave it out (it is {_HARMLESS[name][1]})")
+            )
     return refused
-
-
-_COLUMNS_OF = re.compile(r"[^:;]+:[^:;,]+(,[^:;,]+)*")
-
-
-def key_columns(text: str) -> dict[str, tuple[str, ...]]:
-    """`schema.table:col1,col2;…` by table."""
-    found = {}
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        if not _COLUMNS_OF.fullmatch(part):
-            raise ValueError(f"{part!r} is not of the form schema.table:column1,column2")
-        table, _, columns = part.partition(":")
-        found[table.strip()] = tuple(column.strip() for column in columns.split(","))
-    return found

@@ -1,135 +1,150 @@
-"""Where settings come from: files, the environment, --set; and what they refer to.
+"""The sources of settings: files and the environment.
 
-Room: settings (IO: files, environment). Kafka Connect, "ConfigProvider".
+Room: settings (IO: files).
 """
 
 from __future__ import annotations
 
 import json
-import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from producer.errors import SettingsError
+from producer.settings import patterns
+from producer.settings.model import FIELDS
+from producer.settings.references import properties
 
-_REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
+PREFIX = "PRODUCER_"
+_DOCUMENT = {"name", "config", "tasks", "type", "initial_state"}
+# What parts a list that was written as one text; elsewhere a comma.
+_SEPARATORS = {"database.initial.statements": ";", "message.key.columns": ";"}
+_EXPRESSIONS = (".include.list", ".exclude.list")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """A setting as somebody wrote it."""
+    """A setting as somebody wrote it, its references not yet followed."""
 
     value: str
     origin: str
     """Where: a file, `--set`, or an environment variable's name."""
+    connect: bool = False
+    """From a Connect document: what Connect or Debezium know is no mistake."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A settings file's content."""
-
-    values: dict[str, str]
-    connect: bool
-    """A Connect document: unknown properties are warnings, as in Connect's REST interface."""
-
-
-def read_file(path: Path) -> Document:
+def read_file(path: Path) -> dict[str, Given]:
     """Read a settings file by its ending.
 
     Raises:
         SettingsError: unreadable or ill-formed, with the line where that is known.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        # Without the cause: it holds what was read.
+        raise SettingsError(f"{path}: is not UTF-8", remedy="save the file as UTF-8") from None
+    except OSError as error:
         raise SettingsError(
-            f"{path}: cannot be read: {error}", remedy="check --config and the file's rights"
+            f"{path}: cannot be read: {error.strerror}", remedy="check --config and the file's rights"
         ) from error
+    connect = False
     try:
         if path.suffix == ".toml":
-            return Document(dict(_flat(tomllib.loads(text))), connect=False)
-        if path.suffix == ".json":
-            return _json_document(text)
-        if path.suffix == ".properties":
-            return Document(properties(text), connect=False)
-    except (tomllib.TOMLDecodeError, ValueError) as error:
-        raise SettingsError(f"{path}: {error}", remedy=f"mend the file: it must be {path.suffix[1:]}") from error
-    raise SettingsError(f"{path}: unknown kind of file", remedy="use .toml, .json or .properties")
+            values = _flat(tomllib.loads(text))
+        elif path.suffix == ".json":
+            values, connect = _json(text)
+        elif path.suffix == ".properties":
+            values = properties(text)
+        else:
+            raise SettingsError(f"{path}: unknown kind of file", remedy="use .toml, .json or .properties")
+    except ValueError as error:
+        # Without the cause: a parser's error may hold the whole text.
+        raise SettingsError(f"{path}: {error}", remedy=f"mend the file: it must be {path.suffix[1:]}") from None
+    return {key.strip(): Given(value=value, origin=str(path), connect=connect) for key, value in values.items()}
 
 
-def _json_document(text: str) -> Document:
-    document = json.loads(text)
+def _json(text: str) -> tuple[dict[str, str], bool]:
+    document = json.loads(text, object_pairs_hook=_once)
     if not isinstance(document, dict):
         raise ValueError("the document is no object")  # noqa: TRY004 (told like the parser's own)
-    if isinstance(document.get("config"), dict):
-        values = dict(_flat(document["config"]))
-        if "name" in document:
-            values.setdefault("name", str(document["name"]))
-        return Document(values, connect=True)
-    return Document(dict(_flat(document)), connect=False)
+    config = document.get("config")
+    if not isinstance(config, dict) or not document.keys() <= _DOCUMENT:
+        return _flat(document), False
+    values = _flat(config)
+    name = document.get("name")
+    if name is not None and values.setdefault("name", str(name)) != str(name):
+        raise ValueError(f"the document's name is {name}, its config's name {values['name']}")
+    return values, True
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for key, value in table.items():
-        if isinstance(value, dict):
-            found += _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            found.append((prefix + key, ",".join(str(item) for item in value)))
-        elif value is not None:
-            found.append((prefix + key, str(value).lower() if isinstance(value, bool) else str(value)))
+def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key} is given twice")
+        found[key] = value
     return found
 
 
-_ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+def _flat(table: Mapping[str, Any]) -> dict[str, str]:
+    return _once(_leaves(table, ""))
 
 
-def properties(text: str) -> dict[str, str]:
-    """Java's .properties: comments, continued lines, escapes; the first =, : or blank ends the key."""
-    values = {}
-    logical = re.sub(r"(?<!\\)((?:\\\\)*)\\\r?\n[ \t\f]*", r"\1", text)
-    for line in logical.splitlines():
-        stripped = line.lstrip(" \t\f")
-        if not stripped or stripped[0] in "#!":
+def _leaves(table: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, str]]:
+    for name, value in table.items():
+        key = prefix + name
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{key}.")
+        elif isinstance(value, list):
+            yield key, _joined(key, value)
+        elif value is not None:
+            yield key, _plain(value)
+
+
+def _joined(key: str, items: list[Any]) -> str:
+    if any(isinstance(item, (list, dict)) for item in items):
+        raise ValueError(f"{key}: a list may hold texts and numbers alone")
+    separator = _SEPARATORS.get(key, ",")
+    texts = [_plain(item) for item in items]
+    if key == "database.initial.statements":
+        texts = [text.replace(";", ";;") for text in texts]
+    if key.endswith(_EXPRESSIONS):
+        texts = [text.replace(",", "\\,") for text in texts]
+    return separator.join(texts)
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Given], list[str]]:
+    """Settings by key, and the variables with our prefix that are none."""
+    known = {variable_of(key): key for key in FIELDS}
+    passed_on = {variable_of(prefix): prefix for prefix in patterns.PASSED_ON if prefix not in patterns.FREE_TEXT}
+    found, unknown = {}, []
+    for variable, value in environ.items():
+        if not variable.startswith(PREFIX):
             continue
-        found = re.match(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*(.*)", stripped)
-        if found:
-            values[_unescape(found.group(1))] = _unescape(found.group(2))
-    return values
+        key = known.get(variable)
+        if key is None:
+            for start, prefix in passed_on.items():
+                if variable.startswith(start) and len(variable) > len(start):
+                    key = prefix + key_of(variable.removeprefix(start))
+        if key is None:
+            unknown.append(variable)
+        else:
+            found[key] = Given(value=value, origin=variable)
+    return found, unknown
 
 
-def _unescape(text: str) -> str:
-    def replace(found: re.Match[str]) -> str:
-        if found.group(1):
-            return chr(int(found.group(1), 16))
-        return _ESCAPES.get(found.group(2), found.group(2))
-
-    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", replace, text)
+def variable_of(key: str) -> str:
+    """The environment variable of a key."""
+    return PREFIX + key.upper().replace(".", "_")
 
 
-def resolve(value: str, environ: Mapping[str, str]) -> str:
-    """Put in what `${env:NAME}` and `${file:/path:key}` refer to.
-
-    Raises:
-        ValueError: there is no such variable, file or key.
-    """
-
-    def replace(found: re.Match[str]) -> str:
-        kind, what = found.groups()
-        if kind == "env":
-            if what not in environ:
-                raise ValueError(f"refers to the environment variable {what}, which is not set")
-            return environ[what]
-        path, _, key = what.rpartition(":")
-        try:
-            values = properties(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"refers to the file {path or what!r}, which cannot be read: {error}") from error
-        if key not in values:
-            raise ValueError(f"refers to the key {key} of the file {path}, which is not there")
-        return values[key]
-
-    return _REFERENCE.sub(replace, value)
+def key_of(variable: str) -> str:
+    """A variable's name as the key that it would be."""
+    return variable.removeprefix(PREFIX).lower().replace("_", ".")

@@ -5,8 +5,10 @@ Room: settings (pure). A release that brings a feature takes its line away.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from producer.settings.model import FIELDS, Settings
 
 _SET: Callable[[Any], bool] = bool
 
@@ -48,3 +50,18 @@ NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "http.listen": (_SET, "the HTTP interface is not"),
     "value.subject.name.strategy": (_other_than("TopicNameStrategy"), "only TopicNameStrategy is"),
 }
+# The same for keys that hold a free part, by the field that collects them.
+FREE_NOT_YET: dict[str, tuple[str, str]] = {
+    "column_transformations": ("", "truncating, masking and hashing columns is not"),
+    "snapshot_select_statements": ("snapshot.select.statement.overrides.", "a SELECT of one's own is not"),
+}
+
+
+def not_yet(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(key, what there is instead) of every value that asks for a later release."""
+    for key, (asks, words) in NOT_YET.items():
+        if asks(getattr(settings, FIELDS[key])):
+            yield key, words
+    for field, (prefix, words) in FREE_NOT_YET.items():
+        for name in getattr(settings, field):
+            yield prefix + name, words

@@ -22,7 +22,10 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::
        c.relpersistence::text AS persistence, c.relreplident::text AS identity,
        c.relispartition AS is_partition, {root} AS root, greatest(c.reltuples, 0)::bigint AS rows,
        coalesce(pg_relation_filenode(c.oid), 0)::bigint AS filenode,
-       has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT') AS readable
+       has_schema_privilege(n.oid, 'USAGE') AND (has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS (
+           SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+              AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT'))) AS readable,
+       row_security_active(c.oid) AS filtered
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
    AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
@@ -100,6 +103,9 @@ class Table:
     """The planner's estimate; 0 for a table never analysed."""
     filenode: int
     readable: bool
+    """USAGE on its schema and SELECT on all of its columns."""
+    filtered: bool
+    """Row-level security would hide rows from us."""
 
     @property
     def qualified_name(self) -> str:
@@ -124,6 +130,7 @@ def tables(connection: Connection) -> list[Table]:
             rows=row.rows,
             filenode=row.filenode,
             readable=row.readable,
+            filtered=row.filtered,
         )
         for row in _rows(connection, _TABLES.format(root=root))
     ]

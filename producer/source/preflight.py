@@ -93,7 +93,14 @@ def rights(connection: Connection, tables: Sequence[Table], user: str) -> Iterat
             sql.Identifier(user),
         )
         yield AccessDenied(f"{user} may not read table {table.qualified_name}", remedy=grant.as_string(connection))
-    if not refused:
+    filtered = [table for table in tables if table.readable and table.filtered]
+    for table in filtered:
+        alter = sql.SQL("ALTER ROLE {} BYPASSRLS;").format(sql.Identifier(user))
+        yield AccessDenied(
+            f"row-level security would hide rows of {table.qualified_name} from {user}: a partial snapshot",
+            remedy=f"{alter.as_string(connection)}  (or leave the table out with table.exclude.list)",
+        )
+    if not refused and not filtered:
         yield Finding(name="read rights", status="ok", detail=f"SELECT on {len(tables)} selected tables")
 
 

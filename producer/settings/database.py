@@ -1,0 +1,129 @@
+"""What is read: the server, the slot, the selection of tables, the snapshot.
+
+Room: settings (pure). libpq's "Parameter Key Words"; Debezium's PostgreSQL connector, "Connector properties".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from producer.settings import values
+from producer.settings.values import (
+    LOWER,
+    UPPER,
+    Count,
+    Expressions,
+    Flag,
+    KeyColumns,
+    Passed,
+    Platform,
+    Port,
+    Secret,
+    Slot,
+    Statements,
+    Stripped,
+    Text,
+    setting,
+)
+
+
+class DatabaseSettings(BaseModel):
+    """The settings of the source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: Stripped = setting(
+        "", "name", "The connector's name: in the slot's application_name, the offsets' key, logs."
+    )
+    database_hostname: Text = setting("localhost", "database.hostname", "The server's host name or address.")
+    database_port: Port = setting(5432, "database.port", "The server's port.")
+    database_user: Text = setting("postgres", "database.user", "The role to connect as.")
+    database_password: Secret = setting(
+        None, "database.password", "Its password; without one libpq's .pgpass counts. Secret."
+    )
+    database_dbname: Text = setting("postgres", "database.dbname", "The database.")
+    database_sslmode: Annotated[Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"], LOWER] = (
+        setting("prefer", "database.sslmode", "libpq's sslmode.")
+    )
+    database_sslrootcert: Stripped = setting("", "database.sslrootcert", "libpq's sslrootcert: a file's path.")
+    database_sslcert: Stripped = setting("", "database.sslcert", "libpq's sslcert: a file's path.")
+    database_sslkey: Stripped = setting("", "database.sslkey", "libpq's sslkey: a file's path.")
+    database_initial_statements: Statements = setting(
+        (),
+        "database.initial.statements",
+        "SQL run on each new ordinary session, not on the replication one; `;` separates, `;;` is a semicolon.",
+    )
+    replication_method: Annotated[Literal["LOG_BASED", "FULL_TABLE"], UPPER] = setting(
+        "LOG_BASED",
+        "replication.method",
+        "How changes are found: by the log, or by copying every table each run.",
+    )
+    hosting_platform: Platform = setting(
+        "auto",
+        "hosting.platform",
+        "Who hosts the server, e.g. generic, cloud_sql, rds, aurora, heroku: shapes `check`, `grants`.",
+    )
+    plugin_name: Annotated[Literal["wal2json", "pgoutput"], LOWER] = setting(
+        "wal2json", "plugin.name", "The server's output plugin."
+    )
+    publication_name: Stripped = setting("", "publication.name", "The publication; no effect with wal2json.")
+    publication_autocreate_mode: Annotated[Literal["filtered", "all_tables", "no_tables", "disabled"], LOWER] = setting(
+        "filtered", "publication.autocreate.mode", "How the publication is made; no effect with wal2json."
+    )
+    slot_name: Slot = setting(
+        "", "slot.name", "The replication slot; one that exists is used. By default lower-cased, other characters `_`."
+    )
+    slot_drop_on_stop: Flag = setting(
+        False, "slot.drop.on.stop", "Drop the slot at an orderly stop: the next start takes a new snapshot."
+    )
+    slot_failover: Flag = setting(False, "slot.failover", "Make a failover slot (PostgreSQL 17).")
+    schema_include_list: Expressions = setting(
+        (),
+        "schema.include.list",
+        "Schemas to capture: expressions by comma, each for the whole name, any case; none: all.",
+    )
+    schema_exclude_list: Expressions = setting(
+        (), "schema.exclude.list", "Schemas to leave out; system schemas always are."
+    )
+    table_include_list: Expressions = setting(
+        (), "table.include.list", "Tables to capture, on `schema.table`; within the schemas that are."
+    )
+    table_exclude_list: Expressions = setting(
+        (), "table.exclude.list", "Tables to leave out, on `schema.table`; wins over include."
+    )
+    column_include_list: Expressions = setting((), "column.include.list", "Columns, on `schema.table.column`.")
+    column_exclude_list: Expressions = setting((), "column.exclude.list", "Columns to leave out.")
+    message_key_columns: KeyColumns = setting("", "message.key.columns", "Keys by table: `schema.table:col1,col2;…`.")
+    message_prefix_include_list: Expressions = setting(
+        (), "message.prefix.include.list", "Prefixes of logical messages to carry."
+    )
+    snapshot_mode: Annotated[
+        Literal["initial", "initial_only", "always", "no_data", "never", "when_needed"],
+        LOWER,
+    ] = setting(
+        "initial",
+        "snapshot.mode",
+        "When tables are copied whole: `initial` at first, `initial_only` and then stop, `no_data` (`never`) not.",
+    )
+    snapshot_max_threads: Count = setting(2, "snapshot.max.threads", "Tables copied at the same time, a session each.")
+    snapshot_chunk_rows: Count = setting(
+        100000, "snapshot.chunk.rows", "Rows aimed at in a chunk; no effect yet: a table is read in one go. [rows]"
+    )
+    snapshot_select_statement_overrides: Stripped = setting(
+        "", "snapshot.select.statement.overrides", "Tables whose snapshot has a SELECT of its own."
+    )
+    snapshot_select_statements: Passed
+
+    def wants_table(self, schema: str, table: str) -> bool:
+        """Whether the filters select a table."""
+        for include, exclude, name in (
+            (self.schema_include_list, self.schema_exclude_list, schema),
+            (self.table_include_list, self.table_exclude_list, f"{schema}.{table}"),
+        ):
+            if include and not values.matches(include, name):
+                return False
+            if values.matches(exclude, name):
+                return False
+        return True

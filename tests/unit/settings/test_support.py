@@ -1,0 +1,53 @@
+"""Support: what a later release brings is refused by name, never ignored."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.errors import NotSupportedYet
+from producer.settings import load_settings
+from producer.settings.model import FIELDS
+from producer.settings.support import FREE_NOT_YET, NOT_YET
+
+WANTED = [
+    "replication.method=FULL_TABLE", "plugin.name=pgoutput", "slot.failover=true", "column.include.list=a.b.c",
+    "column.exclude.list=a.b.c", "message.key.columns=a.b:c", "message.prefix.include.list=x", "snapshot.mode=always",
+    "snapshot.mode=when_needed", "snapshot.select.statement.overrides=a.b",
+    "snapshot.select.statement.overrides.a.b=SELECT 1", "decimal.handling.mode=string", "decimal.handling.mode=double",
+    "time.precision.mode=connect", "interval.handling.mode=numeric", "array.handling.mode=string",
+    "hstore.handling.mode=map", "binary.handling.mode=hex", "money.fraction.digits=3", "avro.logical.types=true",
+    "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null", "unchanged.toast.handling=fail",
+    "value.nullability=table", "column.truncate.to.5.chars=a.b.c", "column.mask.with.5.chars=a.b.c",
+    "provide.transaction.metadata=true", "heartbeat.interval.ms=5", "exactly.once.support=required",
+    "errors.tolerance=all", "slot.max.retained.bytes=1", "slot.retention.action=drop_slot",
+    "slot.retention.action=pause_snapshot", "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
+    "slot.drop.on.stop=true",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+def test_what_a_later_release_brings_is_refused_by_name(wanted: str) -> None:
+    key = wanted.partition("=")[0]
+    with pytest.raises(NotSupportedYet) as caught:
+        load_settings(None, ["topic.prefix=p", wanted], {})
+    assert caught.value.message.startswith(f"{key}: not supported yet: ")
+
+
+def test_every_line_of_the_table_is_tried() -> None:
+    assert set(NOT_YET) <= {wanted.partition("=")[0] for wanted in WANTED}
+    assert set(NOT_YET) <= set(FIELDS)
+    assert len(FREE_NOT_YET) == 2
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "hosting.platform=heroku",
+        "skipped.operations=t", "skipped.operations=none", "tasks.max=1", "connector.class=PostgresConnector",
+        "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "unchanged.toast.handling=reselect",
+        "errors.retry.timeout=-1", "exactly.once.support=requested", "auto.register.schemas=false",
+    ],
+)  # fmt: skip
+def test_what_is_supported_is_taken(wanted: str) -> None:
+    """Defaults may be written down."""
+    load_settings(None, ["topic.prefix=p", wanted], {})
