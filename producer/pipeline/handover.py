@@ -55,10 +55,10 @@ class Handover:
         chosen = self._tables.chosen
         if stored is not None:
             self._compare(stored)
-            if stored.snapshot != "running":
-                return stored
             unread = [table for table in chosen if table.qualified_name not in self._source.loaded.tables]
-            return self._copy(stored, unread)
+            # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
+            due = stored.snapshot is not None and self._connector.settings.snapshot_mode == "initial"
+            return self._copy(stored, unread) if due and (unread or stored.snapshot == "running") else stored
         wants_rows = self._connector.settings.snapshot_mode == "initial"
         if found is not None:
             offset = self._offset(found.confirmed_lsn or ZERO, running=wants_rows)
@@ -97,7 +97,8 @@ class Handover:
 
     def _copy(self, offset: Offset, wanted: list[Table], snapshot: Snapshot | None = None) -> Offset | None:
         """Copy what is wanted, then say so in the offsets topic; `snapshot` is the slot's own."""
-        if not self._copy_all(wanted, offset.consistent_point or offset.lsn, snapshot, self._offsets):
+        # Where the rows stand in the stream: everything from here on follows them.
+        if not self._copy_all(wanted, offset.lsn, snapshot, self._offsets):
             return None
         done = replace(offset, snapshot="completed")
         self._store(done)

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from producer import observe
 from producer.errors import KafkaUnavailable
 from producer.lsn import Lsn
 from producer.pipeline.completion import Completion
@@ -19,8 +20,10 @@ from producer.pipeline.transactions import Transactions
 from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Sink
 from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream
-from producer.source.wire import Connection
+from producer.source.wire import Connection, explained
 from producer.transcode.source_block import times
+
+_log = observe.logger("producer.stream")
 
 # Acks are served, and limits looked at, after this many records.
 _TEND_EVERY = 1000
@@ -33,6 +36,8 @@ _REPLY_SECONDS = 0.1
 # How far we look ahead for rows that must be read again, to read them together.
 _AHEAD_MESSAGES = 500
 _AHEAD_BYTES = 1_000_000
+# How often we look for tables that appeared in the selection.
+_LOOK_SECONDS = 4.0
 
 
 class StreamLoop:
@@ -53,6 +58,7 @@ class StreamLoop:
         started: Callable[[], None],
     ) -> None:
         settings = connector.settings
+        self._server = connector.server
         self._clock = connector.clock
         self._stop = connector.stop
         self._walker = connector.walker
@@ -71,6 +77,9 @@ class StreamLoop:
         self._reached = False
         self._resolved = 0
         self._resolved_at = self._clock.monotonic()
+        self._tables = tables
+        self._catalog = catalog
+        self._looked_at = self._clock.monotonic()
         self._transactions = Transactions(
             connector=connector,
             catalog=catalog,
@@ -82,7 +91,9 @@ class StreamLoop:
         )
 
     def run(self) -> None:
-        """Stream until stopped (returns with everything read handed to the sink) or until the target.
+        """Stream until stopped, until the target, or until another table is to be captured.
+
+        Everything read was handed to the sink when it returns.
 
         Raises:
             ProducerError: what ended it; nothing unacked was confirmed.
@@ -160,6 +171,7 @@ class StreamLoop:
         if self._target is not None and not transactions.open and transactions.committed >= self._target:
             self._reached = True
         self._serve()
+        self._look_for_tables()
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:
             self._sink.wait(0.05)
             self._serve()
@@ -183,6 +195,18 @@ class StreamLoop:
             stream.confirm(safe)
         elif self._target is not None and silent >= _REPLY_SECONDS:
             stream.confirm(safe, ask=True)
+
+    def _look_for_tables(self) -> None:
+        """A table that appears in the selection is copied and streamed: by beginning again from here."""
+        now = self._clock.monotonic()
+        if self._target is not None or now - self._looked_at < _LOOK_SECONDS or self._transactions.open:
+            return
+        self._looked_at = now
+        with explained(self._server, "looking for new tables"):
+            grown = self._tables.grown(self._catalog)
+        if grown:
+            _log.info("tables appeared in the selection", tables=[table.qualified_name for table in grown])
+            self._reached = True
 
     def _refuse_stall(self) -> None:
         """A broker that acks nothing is a temporary fault, and errors.retry.timeout its limit."""

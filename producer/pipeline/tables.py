@@ -96,6 +96,12 @@ class Tables:
         self._baseline = {relation.logged_names: relation for relation in now}
         return now
 
+    def grown(self, connection: Connection) -> list[Table]:
+        """The tables that appeared in the selection since it was read."""
+        known = {(table.oid, table.schema, table.name) for table in self.chosen}
+        now = catalog.selected(catalog.tables(connection), self._settings.wants_table)
+        return [table for table in now if (table.oid, table.schema, table.name) not in known]
+
     def logged(self) -> list[tuple[str, str]] | None:
         """The names to ask the plugin for; None: all of them, to be sifted by `wants`."""
         if any(table.partitioned for table in self.chosen):
