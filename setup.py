@@ -9,7 +9,13 @@ extensions = cythonize(
     [f"producer/transcode/{path.name}" for path in sorted(Path("producer/transcode").glob("*.py"))
      if path.with_suffix(".pxd").exists()],
     language_level=3,
-    compiler_directives={"boundscheck": True, "wraparound": False, "initializedcheck": False},
+    compiler_directives={
+        "boundscheck": True,
+        "wraparound": False,
+        "initializedcheck": False,
+        # What runs uncompiled only stands behind a `return` of the compiled branch.
+        "warn.unreachable": False,
+    },
     quiet=True,
 )  # fmt: skip
 for extension in extensions:

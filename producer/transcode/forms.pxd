@@ -1,4 +1,5 @@
 from producer.transcode.numbers cimport write_decimal, write_float, write_long, write_variable_decimal
+from producer.transcode.spans cimport find
 from producer.transcode.temporal cimport write_date, write_interval, write_time, write_timestamp, write_zoned_timestamp
 from producer.transcode.writer cimport Writer
 
@@ -11,6 +12,8 @@ cdef class Route:
     cdef bytes value_frame
     cdef bytes source_names
     cdef bint full_identity
+    cdef bint key_logged
+    cdef int unlogged
     cdef list heads
     cdef list functions
     cdef bytes forms

@@ -13,6 +13,7 @@ from producer.transcode.plan import Form, FormError, TablePlan
 
 if not cython.compiled:
     from producer.transcode.numbers import write_decimal, write_float, write_long, write_variable_decimal
+    from producer.transcode.spans import find
     from producer.transcode.temporal import (
         write_date,
         write_interval,
@@ -45,6 +46,9 @@ class Route:
         self.nullable = bytes(column.nullable for column in columns)
         self.hides_nan = bytes(column.hides_nan for column in columns)
         self.in_identity = bytes(column.in_identity for column in columns)
+        # Without it an update cannot tell its old key, nor a delete whom it concerns.
+        self.unlogged = next((index for index in plan.key if not columns[index].in_identity), -1)
+        self.key_logged = self.unlogged < 0
         self.key_column = bytes(index in plan.key for index in range(len(columns)))
         # One more than needed: a typed view of nothing is refused.
         self.scales = array("i", [*(column.scale for column in columns), 0])
@@ -68,7 +72,7 @@ def write_value(
     """
     form: cython.int = route.forms[column]
     if form == 16:
-        return _write_array(out, route, column, source[start:end])
+        return _write_array(out, route, column, source, start, end)
     return _write_scalar(out, form, route, column, source, start, end)
 
 
@@ -114,10 +118,10 @@ def _write_scalar(
 
 @cython.cfunc
 def _write_boolean(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-    first: cython.int = source[start] if end > start else 0
-    if first == 116:
+    size: cython.Py_ssize_t = end - start
+    if (size == 1 and source[start] == 116) or (size == 4 and source[start:end] == b"true"):
         return out.put(1)
-    if first == 102:
+    if (size == 1 and source[start] == 102) or (size == 5 and source[start:end] == b"false"):
         return out.put(0)
     raise FormError("the value is neither true nor false", _REPORT)
 
@@ -150,6 +154,8 @@ def _nibble(c: cython.int) -> cython.int:
         return c - 48
     if 97 <= c <= 102:
         return c - 87
+    if 65 <= c <= 70:
+        return c - 55
     return -1
 
 
@@ -161,75 +167,108 @@ def _call(out: Writer, route: Route, column: int, text: bytes) -> int:
         return out.raw(function(text))
     except FormError:
         raise
-    except ValueError as error:
+    except (ValueError, LookupError) as error:
+        # An IndexError would be taken for a row of another shape.
         raise FormError("the value is not what its type promises", _REPORT) from error
 
 
 @cython.cfunc
-def _write_array(out: Writer, route: Route, column: cython.int, text: bytes) -> cython.int:
-    """One-dimensional array text -> one block of ["null", element], then the end."""
+def _write_array(
+    out: Writer,
+    route: Route,
+    column: cython.int,
+    source: bytes,
+    start: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+) -> cython.int:
+    """One-dimensional array text -> one block of ["null", element], then the end.
+
+    PostgreSQL manual, "Array Input and Output Syntax". The count stands before the elements: they
+    are walked twice.
+    """
     form: cython.int = route.elements[column]
-    elements = _elements(text)
-    if elements:
-        out.long(len(elements))
-    for element in elements:
-        if element is None:
+    last: cython.Py_ssize_t = end - 1
+    i: cython.Py_ssize_t = start + 1
+    behind: cython.Py_ssize_t
+    count: cython.longlong = 0
+    if end - start < 2 or source[start] != 123 or source[last] != 125:
+        if end > start and source[start] == 91:
+            raise FormError("the array has other lower bounds than 1", "set array.handling.mode=string")
+        raise _no_array()
+    if end - start == 2:
+        return out.put(0)
+    behind = start
+    while behind < last:
+        behind = _element_end(source, behind + 1, last)
+        count += 1
+    out.long(count)
+    while i <= last:
+        behind = _element_end(source, i, last)
+        if source[i] == 34:
+            out.put(2)
+            _write_quoted(out, form, route, column, source, i + 1, behind - 1)
+        elif behind - i == 4 and source[i] | 32 == 110 and source[i:behind].upper() == b"NULL":
             out.put(0)
         else:
             out.put(2)
-            _write_scalar(out, form, route, column, element, 0, len(element))
+            _write_scalar(out, form, route, column, source, i, behind)
+        i = behind + 1
     return out.put(0)
 
 
 @cython.cfunc
-def _elements(text: bytes) -> list[bytes | None]:
-    """The elements' texts; None is NULL. PostgreSQL manual, "Array Input and Output Syntax"."""
-    found: list[bytes | None] = []
-    size: cython.Py_ssize_t = len(text)
-    i: cython.Py_ssize_t = 1
-    begin: cython.Py_ssize_t
-    escaped: cython.bint
-    if size < 2 or text[0] != 123 or text[size - 1] != 125:
-        if size and text[0] == 91:
-            raise FormError("the array has other lower bounds than 1", "set array.handling.mode=string")
-        raise FormError("the value is no array", _REPORT)
-    if size == 2:
-        return found
-    while True:
-        if text[i] == 34:
-            i += 1
-            begin = i
-            escaped = False
-            while text[i] != 34:
-                if text[i] == 92:
-                    escaped = True
-                    i += 1
-                i += 1
-            found.append(_unescape(text[begin:i]) if escaped else text[begin:i])
-            i += 1
-        else:
-            if text[i] == 123:
-                raise FormError("the array has more than one dimension", "set array.handling.mode=string")
-            begin = i
-            while text[i] != 44 and text[i] != 125:
-                i += 1
-            item: bytes = text[begin:i]
-            found.append(None if item.upper() == b"NULL" else item)
-        if text[i] == 125:
+def _element_end(source: bytes, start: cython.Py_ssize_t, last: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Behind the element at `start`: its comma, or the array's brace at `last`."""
+    i: cython.Py_ssize_t = start
+    c: cython.int
+    if i < last and source[i] == 34:
+        i += 1
+        while i < last and source[i] != 34:
+            i += 2 if source[i] == 92 else 1
+        i += 1
+        if i > last or (i < last and source[i] != 44):
+            raise _no_array()
+        return i
+    while i < last:
+        c = source[i]
+        if c == 44:
             break
+        if c == 123:
+            raise FormError("the array has more than one dimension", "set array.handling.mode=string")
+        if c == 34 or c == 92 or c == 125:
+            raise _no_array()
         i += 1
-    return found
+    if i == start:
+        raise _no_array()
+    return i
 
 
-def _unescape(text: bytes) -> bytes:
-    parts = bytearray()
-    i = 0
-    while i < len(text):
-        if text[i] == 92:
-            i += 1
-        parts.append(text[i])
-        i += 1
-    return bytes(parts)
+@cython.cfunc
+def _write_quoted(
+    out: Writer,
+    form: cython.int,
+    route: Route,
+    column: cython.int,
+    source: bytes,
+    start: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+) -> cython.int:
+    """An element between quotes; a backslash stands before what is taken as it is."""
+    escape: cython.Py_ssize_t = find(source, 92, start, end)
+    if escape < 0:
+        return _write_scalar(out, form, route, column, source, start, end)
+    text = bytearray()
+    while escape >= 0:
+        text += source[start:escape]
+        text += source[escape + 1 : escape + 2]
+        start = escape + 2
+        escape = find(source, 92, start, end)
+    text += source[start:end]
+    return _write_scalar(out, form, route, column, bytes(text), 0, len(text))
+
+
+def _no_array() -> FormError:
+    return FormError("the value is no array", _REPORT)
 
 
 assert max(Form) == 17, "the numbers in _write_scalar follow plan.Form"

@@ -7,6 +7,7 @@ java.math.BigInteger.toByteArray for minimal two's complement. Types are in numb
 from __future__ import annotations
 
 import struct
+from decimal import Decimal
 
 import cython
 
@@ -21,6 +22,9 @@ _INT64_MIN = -(2**63)
 _INT64_MAX = 2**63 - 1
 # Every number of so many digits fits 64 bits.
 _SAFE_DIGITS = 18
+# int() refuses text of more than 4300 digits; a numeric may have 147,455.
+_INT_DIGITS = 4000
+_TEN = 10
 _NOT_A_NUMBER = "the value is not the number that its type promises"
 _REPORT = "this is a fault of the producer: report it with the column's type"
 
@@ -48,24 +52,87 @@ def write_long(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython
 
 
 def _write_wide(out: Writer, text: bytes) -> int:
-    try:
-        number = int(text)
-    except ValueError as error:
-        raise FormError(_NOT_A_NUMBER, _REPORT) from error
+    digits = text.removeprefix(b"-")
+    if not digits.isdigit():
+        raise FormError(_NOT_A_NUMBER, _REPORT)
+    number = _signed(text)
     if not _INT64_MIN <= number <= _INT64_MAX:
         raise FormError("the value does not fit a long", _REPORT)
     return out.long(number)
+
+
+def read_lsn(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+    """Two hexadecimal halves with a slash between; -1 when it is no LSN that a long can hold."""
+    i: cython.Py_ssize_t = start
+    high: cython.longlong = -1
+    half: cython.longlong = 0
+    digits: cython.int = 0
+    c: cython.int
+    while i < end:
+        c = source[i]
+        if 48 <= c <= 57:
+            half = half * 16 + (c - 48)
+        elif 65 <= c <= 70:
+            half = half * 16 + (c - 55)
+        elif c == 47 and high < 0 and digits and half <= 0x7FFF_FFFF:
+            high = half
+            half = 0
+            digits = -1
+        else:
+            return -1
+        digits += 1
+        if digits > 8:
+            return -1
+        i += 1
+    if high < 0 or not digits:
+        return -1
+    return high * 0x1_0000_0000 + half
 
 
 def write_float(
     out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, double: cython.bint
 ) -> cython.int:
     """Shortest round-trip text, NaN, Infinity -> float or double, little-endian."""
+    text: bytes = source[start:end]
+    i: cython.Py_ssize_t = start
+    c: cython.int
+    # float() takes more than a server prints: blanks, underscores, other names.
+    while i < end:
+        c = source[i]
+        if not (48 <= c <= 57 or c == 46 or c == 45 or c == 43 or c == 101 or c == 69):
+            if text not in (b"NaN", b"Infinity", b"-Infinity"):
+                raise FormError(_NOT_A_NUMBER, _REPORT)
+            break
+        i += 1
     try:
-        number = float(source[start:end])
-        return out.raw(_DOUBLE.pack(number) if double else _FLOAT.pack(number))
+        return out.raw(_DOUBLE.pack(float(text)) if double else _nearest_float(text))
     except (ValueError, OverflowError) as error:
         raise FormError(_NOT_A_NUMBER, _REPORT) from error
+
+
+def _nearest_float(text: bytes) -> bytes:
+    """The nearest 4-byte float, as strtof finds it.
+
+    By way of a double it is rounded twice: 7.038531e-26 becomes a double that lies just between two
+    floats, and the even one of them is the wrong one.
+    """
+    number = float(text)
+    near = _FLOAT.pack(number)
+    rounded = _FLOAT.unpack(near)[0]
+    if rounded == number or number != number:
+        return near
+    mirrored = 2 * number - rounded
+    try:
+        other = _FLOAT.pack(mirrored)
+    except OverflowError:
+        return near
+    if _FLOAT.unpack(other)[0] != mirrored:
+        return near
+    exact = Decimal(text.decode())
+    middle = Decimal(number)
+    if exact == middle:
+        return near
+    return near if (exact > middle) == (rounded > number) else other
 
 
 def write_decimal(
@@ -134,11 +201,25 @@ def _write_unscaled(out: Writer, number: cython.longlong) -> cython.int:
 
 
 def _write_big(out: Writer, text: bytes) -> int:
-    number: object = int(text)
+    number: object = _signed(text)
     assert isinstance(number, int)
     size = (number + (number < 0)).bit_length() // 8 + 1
     data = number.to_bytes(size, "big", signed=True)
     return out.string(data, 0, size)
+
+
+def _signed(text: bytes) -> int:
+    """Digits, perhaps behind a minus, of any number."""
+    return -_whole(text[1:]) if text.startswith(b"-") else _whole(text)
+
+
+def _whole(digits: bytes) -> int:
+    size = len(digits)
+    if size <= _INT_DIGITS:
+        return int(digits)
+    half = size // 2
+    # _TEN is an object: a power of C integers would be a double.
+    return _whole(digits[:half]) * _TEN ** (size - half) + _whole(digits[half:])
 
 
 def write_variable_decimal(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:

@@ -15,6 +15,7 @@ if not cython.compiled:
     from producer.transcode.writer import Writer
 
 _JSON_ESCAPES = {34: 34, 92: 92, 47: 47, 98: 8, 102: 12, 110: 10, 114: 13, 116: 9}
+_HEXADECIMAL = b"0123456789abcdefABCDEF"
 _COPY_ESCAPES = {98: 8, 102: 12, 110: 10, 114: 13, 116: 9, 118: 11}
 
 
@@ -28,43 +29,73 @@ def matches(source: bytes, start: cython.Py_ssize_t, expected: bytes) -> cython.
     return source.startswith(expected, start)
 
 
+def find(source: bytes, c: cython.int, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Where the ASCII character stands first in the part; -1 when it does not.
+
+    Raises:
+        IndexError: the part reaches beyond `source`.
+    """
+    if start < 0 or end > len(source):
+        raise IndexError("beyond the end")
+    if start >= end:
+        return -1
+    if cython.compiled:
+        first: cython.p_char = cython.cast(cython.p_char, source)
+        found: cython.p_char = cython.cast(cython.p_char, memchr(first + start, c, end - start))
+        return -1 if found == cython.NULL else found - first
+    return source.find(c, start, end)
+
+
 def json_string_end(source: bytes, start: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Where the string that begins behind a quote at `start` ends: the place of its closing quote.
 
     Raises:
         IndexError: it never ends.
     """
+    size: cython.Py_ssize_t = len(source)
+    quote: cython.Py_ssize_t = find(source, 34, start, size)
+    escape: cython.Py_ssize_t = find(source, 92, start, quote)
+    at: cython.Py_ssize_t
+    while escape >= 0:
+        at = escape + 2
+        if quote < at:
+            quote = find(source, 34, at, size)
+        escape = find(source, 92, at, quote)
+    if quote < 0:
+        raise IndexError("the string never ends")
+    return quote
+
+
+def bare_end(source: bytes, start: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Where a number, true or false ends: the place of the brace behind it.
+
+    Raises:
+        IndexError: something else stands there.
+    """
     i: cython.Py_ssize_t = start
-    while source[i] != 34:
-        if source[i] == 92:
-            i += 1
+    c: cython.int = source[i]
+    while c != 125:
+        if not (48 <= c <= 57 or c == 46 or c == 45 or c == 43 or 97 <= c <= 122 or c == 69):
+            raise IndexError("no JSON value")
         i += 1
+        c = source[i]
+    if i == start:
+        raise IndexError("no JSON value")
     return i
-
-
-def has_backslash(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-    """True when the part holds an escape."""
-    if end > len(source):
-        raise IndexError("beyond the end")
-    if cython.compiled:
-        return memchr(cython.cast(cython.p_char, source) + start, 92, end - start) != cython.NULL
-    return source.find(b"\\", start, end) >= 0
 
 
 def json_unescape(scratch: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> bytes:
     """A JSON string's text as UTF-8."""
     i: cython.Py_ssize_t = start
+    escape: cython.Py_ssize_t = find(source, 92, start, end)
     c: cython.int
     scratch.rewind()
-    scratch.reserve(end - start)
-    while i < end:
-        c = source[i]
-        if c != 92:
-            scratch.put(c)
-            i += 1
-            continue
-        c = source[i + 1]
-        i += 2
+    while escape >= 0:
+        scratch.copy(source, i, escape)
+        if escape + 1 >= end:
+            raise IndexError("no JSON escape")
+        c = source[escape + 1]
+        i = escape + 2
         if c == 34 or c == 92:
             scratch.put(c)
         elif c == 110:
@@ -76,6 +107,8 @@ def json_unescape(scratch: Writer, source: bytes, start: cython.Py_ssize_t, end:
             if known is None:
                 raise IndexError("no JSON escape")
             scratch.put(known)
+        escape = find(source, 92, i, end)
+    scratch.copy(source, i, end)
     return scratch.take(0, scratch.at)
 
 
@@ -96,29 +129,31 @@ def _unicode(scratch: Writer, source: bytes, i: int) -> int:
 
 def _four_digits(source: bytes, i: int) -> int:
     digits = source[i : i + 4]
-    try:
-        if len(digits) != 4:
-            raise ValueError
-        return int(digits, 16)
-    except ValueError as error:
-        raise IndexError("no JSON escape") from error
+    # int() takes a sign, blanks and underscores too.
+    if len(digits) != 4 or digits.strip(_HEXADECIMAL):
+        raise IndexError("no JSON escape")
+    return int(digits, 16)
 
 
 def copy_unescape(scratch: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> bytes:
     """A COPY field's text."""
     i: cython.Py_ssize_t = start
+    escape: cython.Py_ssize_t = find(source, 92, start, end)
     c: cython.int
     scratch.rewind()
-    scratch.reserve(end - start)
-    while i < end:
-        c = source[i]
-        if c != 92:
-            scratch.put(c)
-            i += 1
-            continue
-        c = source[i + 1]
-        i += 2
-        if c != 92:
-            c = _COPY_ESCAPES.get(c, c)
-        scratch.put(c)
+    while escape >= 0:
+        scratch.copy(source, i, escape)
+        if escape + 1 >= end:
+            raise IndexError("a field ends in half an escape")
+        c = source[escape + 1]
+        i = escape + 2
+        if c == 92:
+            scratch.put(92)
+        else:
+            known = _COPY_ESCAPES.get(c)
+            if known is None:
+                raise IndexError("no escape of the server")
+            scratch.put(known)
+        escape = find(source, 92, i, end)
+    scratch.copy(source, i, end)
     return scratch.take(0, scratch.at)

@@ -6,6 +6,8 @@ DateStyle ISO, TimeZone UTC and IntervalStyle iso_8601. Types are in temporal.px
 
 from __future__ import annotations
 
+import re
+
 import cython
 
 from producer.transcode.plan import FormError
@@ -16,9 +18,15 @@ if not cython.compiled:
 _DAY_MICROS: cython.longlong = 86_400_000_000
 _LONG_MAX: cython.longlong = 9223372036854775807
 _DAY_MILLIS: cython.longlong = 86_400_000
+# 5874897-12-31 is the last day that PostgreSQL knows; 2^31 of them are no overflow anywhere.
+_FAR_DAYS: cython.longlong = 2_147_483_648
 # 294247-01-10 04:00:54.775807: the last microsecond that a long can count is the infinity's.
 _LAST_DAY: cython.longlong = 106_751_991
 _LAST_MICROS: cython.longlong = 14_454_775_807
+_INTERVAL = re.compile(
+    rb"P(?:(-?[0-9]+)Y)?(?:(-?[0-9]+)M)?(?:(-?[0-9]+)D)?"
+    rb"(?:T(?:(-?[0-9]+)H)?(?:(-?[0-9]+)M)?(?:(-?[0-9]+(?:\.[0-9]+)?)S)?)?"
+)
 _REPORT = "this is a fault of the producer: report it with the column's type"
 
 
@@ -93,7 +101,10 @@ def _days(source: bytes, start: cython.Py_ssize_t, dash: cython.Py_ssize_t, bc: 
     era = year // 400
     of_era = year - era * 400
     of_year = (153 * (month - 3) + 2) // 5 + day - 1
-    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+    days: cython.longlong = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+    if days >= _FAR_DAYS or days <= -_FAR_DAYS:
+        raise _malformed()
+    return days
 
 
 @cython.cfunc
@@ -104,11 +115,12 @@ def _micros(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> 
     digits: cython.Py_ssize_t
     if end - start < 8 or source[start + 2] != 58 or source[start + 5] != 58:
         raise _malformed()
-    micros = (
-        _number(source, start, start + 2) * 3600
-        + _number(source, start + 3, start + 5) * 60
-        + _number(source, start + 6, start + 8)
-    ) * 1_000_000
+    hours: cython.longlong = _number(source, start, start + 2)
+    minutes: cython.longlong = _number(source, start + 3, start + 5)
+    seconds: cython.longlong = _number(source, start + 6, start + 8)
+    if hours > 24 or minutes > 59 or seconds > 60:
+        raise _malformed()
+    micros = (hours * 3600 + minutes * 60 + seconds) * 1_000_000
     if end - start > 8:
         digits = end - start - 9
         if source[start + 8] != 46 or digits < 1 or digits > 6:
@@ -165,7 +177,7 @@ def write_timestamp(
         if micros % 1000:
             raise _finer()
         return out.long(days * _DAY_MILLIS + micros // 1000)
-    if days > _LAST_DAY or (days == _LAST_DAY and micros >= _LAST_MICROS):
+    if days > _LAST_DAY or (days == _LAST_DAY and micros >= _LAST_MICROS) or days < -_LAST_DAY:
         raise FormError(
             "the timestamp lies beyond what microseconds in a long can say (294247-01-10)",
             "set time.precision.mode=connect (milliseconds), or mend the row",
@@ -224,33 +236,12 @@ def _year(text: bytes, bc: bool) -> bytes:
 
 def write_interval(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
     """An interval in iso_8601 -> string with every field written."""
-    if source[start:end] in (b"infinity", b"-infinity"):
-        return out.string(source, start, end)
-    fields: dict[int, bytes] = {}
-    i: cython.Py_ssize_t = start + 1
-    begin: cython.Py_ssize_t = i
-    in_time: cython.bint = False
-    if end - start < 3 or source[start] != 80:
+    text: bytes = source[start:end]
+    if text in (b"infinity", b"-infinity"):
+        return out.string(text, 0, len(text))
+    found = _INTERVAL.fullmatch(text)
+    # A lone P or T is no interval: the server prints zero as PT0S.
+    if found is None or text.endswith((b"P", b"T")):
         raise _malformed()
-    while i < end:
-        unit: cython.int = source[i]
-        if unit == 84:
-            in_time = True
-            begin = i + 1
-        elif unit > 57:
-            # Months and minutes share a letter: minutes come behind the T.
-            fields[unit + 256 if in_time else unit] = source[begin:i]
-            begin = i + 1
-        i += 1
-    if begin != end:
-        raise _malformed()
-    zero = b"0"
-    text = b"P%bY%bM%bDT%bH%bM%bS" % (
-        fields.get(89, zero),
-        fields.get(77, zero),
-        fields.get(68, zero),
-        fields.get(72 + 256, zero),
-        fields.get(77 + 256, zero),
-        fields.get(83 + 256, zero),
-    )
-    return out.string(text, 0, len(text))
+    whole: bytes = b"P%bY%bM%bDT%bH%bM%bS" % found.groups(b"0")
+    return out.string(whole, 0, len(whole))

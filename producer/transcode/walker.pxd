@@ -1,5 +1,6 @@
 from producer.transcode.forms cimport Route, write_value
-from producer.transcode.spans cimport copy_unescape, has_backslash, json_string_end, json_unescape, matches
+from producer.transcode.numbers cimport read_lsn
+from producer.transcode.spans cimport bare_end, copy_unescape, find, json_string_end, json_unescape, matches
 from producer.transcode.writer cimport Writer
 
 cdef class Walker:
@@ -13,6 +14,8 @@ cdef class Walker:
     cdef readonly int suspects
     cdef dict _routes
     cdef Route _route
+    cdef Route _copied
+    cdef Route _last
     cdef Writer _new
     cdef Writer _old
     cdef Writer _out
@@ -30,3 +33,5 @@ cdef class Walker:
     cdef Py_ssize_t _json_value(self, bytes message, Py_ssize_t at, Route route, int column, Writer image) except -1
     cdef bytes _key_of(self, Route route, Writer image)
     cdef bytes _envelope(self, Route route, bint before, bint after, int op, long long ordinal)
+    cdef int _copy(self, bytes row, Route route) except -1
+    cdef int _keep(self, Route route, int code, bytes key, bytes value) except -1

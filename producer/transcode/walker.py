@@ -13,13 +13,8 @@ from producer.transcode.plan import FormError, TablePlan
 
 if not cython.compiled:
     from producer.transcode.forms import Route, write_value
-    from producer.transcode.spans import (
-        copy_unescape,
-        has_backslash,
-        json_string_end,
-        json_unescape,
-        matches,
-    )
+    from producer.transcode.numbers import read_lsn
+    from producer.transcode.spans import bare_end, copy_unescape, find, json_string_end, json_unescape, matches
     from producer.transcode.writer import Writer
 
 compiled: bool = cython.compiled
@@ -37,6 +32,16 @@ OTHER = 4
 
 _NULL_IN_KEY = "a key column is NULL"
 _NULL_REMEDY = "a key must be whole: name other columns, or make the column NOT NULL"
+_NOT_LOGGED = "a key column is not in what the log holds of an old row"
+_NOT_LOGGED_REMEDY = "set REPLICA IDENTITY FULL, or key the topic by the replica identity's columns"
+_CHANGED = "run again: the table was changed"
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _is_end(message: bytes, at: cython.Py_ssize_t) -> cython.bint:
+    """True when the record's closing brace stands at `at`, and nothing behind it."""
+    return at >= 0 and message[at] == 125 and at + 1 == len(message)
 
 
 class Walker:
@@ -52,7 +57,10 @@ class Walker:
         self.lsn = 0
         self.suspects = 0
         self._routes: dict[bytes, Route] = {}
+        # The next row's table, most likely: of the stream, and of a snapshot.
         self._route: Route | None = None
+        self._copied: Route | None = None
+        self._last: Route | None = None
         self._new = Writer()
         self._old = Writer()
         self._out = Writer()
@@ -70,10 +78,15 @@ class Walker:
         self._routes[plan.json_names] = Route(plan)
         self._route = None
 
+    def forget(self, json_names: bytes) -> None:
+        """Walk no more rows of the table that is named so."""
+        self._routes.pop(json_names, None)
+        self._route = None
+
     def plan(self) -> TablePlan:
-        """The plan of the last row."""
-        assert self._route is not None
-        return self._route.plan
+        """The plan of the last row that had one."""
+        assert self._last is not None
+        return self._last.plan
 
     def begin(
         self,
@@ -107,59 +120,48 @@ class Walker:
         """
         self.column = -1
         try:
-            return self._row(message, start, ordinal)
+            code: cython.int = self._row(message, start, ordinal)
         except IndexError:
-            return SHAPE
+            code = SHAPE
+        if code == SHAPE:
+            self.column = -1
+        return code
 
     def _row(self, message: bytes, start: cython.Py_ssize_t, ordinal: cython.longlong) -> cython.int:
         at: cython.Py_ssize_t = start + 13
-        lsn: cython.longlong = 0
-        high: cython.longlong = 0
-        c: cython.int
-        action: cython.int
         route: Route | None
-        old_key: bytes | None
         if not matches(message, start, b'{"action":"'):
             return OTHER
-        action = message[start + 11]
-        if action != 73 and action != 85 and action != 68:
+        action: cython.int = message[start + 11]
+        if (action != 73 and action != 85 and action != 68) or message[start + 12] != 34:
             return OTHER
         if not matches(message, at, self._record_head):
             return OTHER
         at += len(self._record_head)
-        c = message[at]
-        while c != 34:
-            if 48 <= c <= 57:
-                lsn = lsn * 16 + (c - 48)
-            elif 65 <= c <= 70:
-                lsn = lsn * 16 + (c - 55)
-            elif c == 47:
-                high = lsn
-                lsn = 0
-            else:
-                return SHAPE
-            at += 1
-            c = message[at]
-        self.lsn = lsn = high * 0x1_0000_0000 + lsn
-        at += 2
+        end: cython.Py_ssize_t = find(message, 34, at, len(message))
+        lsn: cython.longlong = read_lsn(message, at, end)
+        if lsn < 0 or message[end + 1] != 44:
+            return SHAPE
+        at = end + 2
         route = self._route
         if route is None or not matches(message, at, route.names):
             route = self._find(message, at)
             if route is None:
                 return SHAPE
+        self._last = route
+        self.lsn = lsn
         at += len(route.names)
         if action == 68:
             if not matches(message, at, b',"identity":['):
                 return SHAPE
             at = self._image(message, at + 13, route, self._old, True)
-            if at < 0 or message[at] != 125 or at + 1 != len(message):
+            if not _is_end(message, at):
                 return SHAPE
+            if not route.key_logged:
+                self.column = route.unlogged
+                raise FormError(_NOT_LOGGED, _NOT_LOGGED_REMEDY)
             key = self._key_of(route, self._old)
-            value = self._envelope(route, True, False, 100, ordinal)
-            self.key = key
-            self.value = value
-            self.topic = route.topic
-            return DELETE
+            return self._keep(route, DELETE, key, self._envelope(route, True, False, 100, ordinal))
         if not matches(message, at, b',"columns":['):
             return SHAPE
         at = self._image(message, at + 12, route, self._new, False)
@@ -167,40 +169,38 @@ class Walker:
             return SHAPE
         key = self._key_of(route, self._new)
         if action == 73 or message[at] == 125:
-            if message[at] != 125 or at + 1 != len(message):
+            if not _is_end(message, at):
                 return SHAPE
-            value = self._envelope(route, False, True, 99 if action == 73 else 117, ordinal)
-            self.key = key
-            self.value = value
-            self.topic = route.topic
-            return RECORD
+            return self._keep(
+                route, RECORD, key, self._envelope(route, False, True, 99 if action == 73 else 117, ordinal)
+            )
         if not matches(message, at, b',"identity":['):
             return SHAPE
         at = self._image(message, at + 13, route, self._old, True)
-        if at < 0 or message[at] != 125 or at + 1 != len(message):
+        if not _is_end(message, at):
             return SHAPE
-        old_key = self._key_of(route, self._old)
+        # A key that the log does not hold cannot be seen to change.
+        old_key: bytes | None = self._key_of(route, self._old) if route.key_logged else key
         if old_key == key:
-            value = self._envelope(route, route.full_identity, True, 117, ordinal)
-            self.key = key
-            self.value = value
-            self.topic = route.topic
-            return RECORD
+            return self._keep(route, RECORD, key, self._envelope(route, route.full_identity, True, 117, ordinal))
         old_value = self._envelope(route, True, False, 100, ordinal)
         value = self._envelope(route, False, True, 99, ordinal + 1)
-        self.key = key
-        self.value = value
         self.old_key = old_key
         self.old_value = old_value
+        return self._keep(route, KEY_CHANGE, key, value)
+
+    def _keep(self, route: Route, code: cython.int, key: bytes | None, value: bytes) -> cython.int:
+        """The record is whole: show it."""
+        self.key = key
+        self.value = value
         self.topic = route.topic
-        return KEY_CHANGE
+        return code
 
     def _find(self, message: bytes, at: cython.Py_ssize_t) -> Route | None:
         """The route of the table that is named at `at`: `"schema":"…","table":"…"`."""
-        end: cython.Py_ssize_t = at
         if not matches(message, at, b'"schema":"'):
             return None
-        end = json_string_end(message, at + 10) + 1
+        end: cython.Py_ssize_t = json_string_end(message, at + 10) + 1
         if not matches(message, end, b',"table":"'):
             return None
         end = json_string_end(message, end + 10) + 1
@@ -221,12 +221,6 @@ class Walker:
             self.suspects = 0
         while column < route.count:
             if identity and not route.in_identity[column]:
-                if route.key_column[column]:
-                    self.column = column
-                    raise FormError(
-                        "a key column is not in what the log holds of an old row",
-                        "set REPLICA IDENTITY FULL, or key the topic by the replica identity's columns",
-                    )
                 image.put(0)
                 column += 1
                 continue
@@ -274,15 +268,13 @@ class Walker:
         end: cython.Py_ssize_t
         if message[at] == 34:
             end = json_string_end(message, at + 1)
-            if has_backslash(message, at + 1, end):
+            if find(message, 92, at + 1, end) >= 0:
                 text = json_unescape(self._scratch, message, at + 1, end)
                 write_value(image, route, column, text, 0, len(text))
             else:
                 write_value(image, route, column, message, at + 1, end)
             return end + 1
-        end = at
-        while message[end] != 125:
-            end += 1
+        end = bare_end(message, at)
         write_value(image, route, column, message, at, end)
         return end
 
@@ -309,31 +301,24 @@ class Walker:
         digits: bytes = b"%d" % self.lsn
         out.rewind()
         out.raw(route.value_frame)
+        out.put(2 if before else 0)
         if before:
-            out.put(2)
             out.append(self._old, 0, self._old.at)
-        else:
-            out.put(0)
+        out.put(2 if after else 0)
         if after:
-            out.put(2)
             out.append(self._new, 0, self._new.at)
-        else:
-            out.put(0)
         out.raw(self._source_head)
         out.put(2)
         out.long(len(self._sequence_head) + len(digits) + 2)
         out.raw(self._sequence_head)
         out.raw(digits)
-        out.put(34)
-        out.put(93)
+        out.raw(b'"]')
         out.raw(self._source_times)
         out.raw(route.source_names)
         out.raw(self._source_transaction)
         out.put(2)
         out.long(self.lsn)
-        out.put(0)
-        out.put(0)
-        out.put(0)
+        out.raw(b"\x00\x00\x00")
         out.raw(self._source_commit)
         out.put(2)
         out.long(ordinal)
@@ -349,32 +334,44 @@ class Walker:
         Raises:
             FormError: a value cannot be carried, or the row is not the plan's.
         """
+        route: Route | None = self._copied
+        if route is None or route.plan is not plan:
+            # The stream may walk the table by a later plan: this row is of the shape that was read.
+            route = self._routes.get(plan.json_names)
+            if route is None or route.plan is not plan:
+                route = Route(plan)
+            self._copied = route
+        self._last = route
+        self.lsn = lsn
+        self.column = -1
+        try:
+            self._copy(row, route)
+        except IndexError as error:
+            raise FormError("the field is not as COPY writes it", _CHANGED) from error
+        self.column = -1
+        key = self._key_of(route, self._new)
+        self._keep(route, RECORD, key, self._envelope(route, False, True, 114, 0))
+
+    def _copy(self, row: bytes, route: Route) -> cython.int:
+        image = self._new
         at: cython.Py_ssize_t = 0
         end: cython.Py_ssize_t
-        size: cython.Py_ssize_t = len(row)
         start: cython.Py_ssize_t
+        escape: cython.Py_ssize_t
+        size: cython.Py_ssize_t = len(row)
         column: cython.int = 0
-        escaped: cython.bint
-        image = self._new
-        route: Route | None = self._route
-        if route is None or route.plan is not plan:
-            route = self._routes[plan.json_names]
-            self._route = route
         if size and row[size - 1] == 10:
             size -= 1
         image.rewind()
-        self.lsn = lsn
         while column < route.count:
             self.column = column
             if at > size:
-                raise FormError("the row has fewer fields than the table", "run again: the table was changed")
-            end = at
-            escaped = False
-            while end < size and row[end] != 9:
-                if row[end] == 92:
-                    escaped = True
-                end += 1
-            if escaped and end == at + 2 and row[at + 1] == 78:
+                raise FormError("the row has fewer fields than the table", _CHANGED)
+            end = find(row, 9, at, size)
+            if end < 0:
+                end = size
+            escape = find(row, 92, at, end)
+            if escape == at and end == at + 2 and row[at + 1] == 78:
                 if not route.nullable[column]:
                     raise FormError(_NULL_IN_KEY, _NULL_REMEDY)
                 image.put(0)
@@ -382,7 +379,7 @@ class Walker:
                 if route.nullable[column]:
                     image.put(2)
                 start = image.at
-                if escaped:
+                if escape >= 0:
                     text = copy_unescape(self._scratch, row, at, end)
                     write_value(image, route, column, text, 0, len(text))
                 else:
@@ -392,9 +389,8 @@ class Walker:
                     route.ends[column] = image.at
             at = end + 1
             column += 1
-        if at != size + 1:
-            raise FormError("the row has more fields than the table", "run again: the table was changed")
-        self.column = -1
-        self.key = self._key_of(route, image)
-        self.value = self._envelope(route, False, True, 114, 0)
-        self.topic = route.topic
+        # A table without columns has empty rows.
+        if at != size + 1 and (route.count or size):
+            self.column = -1
+            raise FormError("the row has more fields than the table", _CHANGED)
+        return 0

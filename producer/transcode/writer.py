@@ -8,27 +8,37 @@ from __future__ import annotations
 
 import cython
 
+# A buffer that a big row has made larger than this is given back before the next row.
+_KEPT: cython.Py_ssize_t = 4_194_304
+_FIRST: cython.Py_ssize_t = 8192
+
 
 class Writer:
     """Bytes written one behind the other; `at` is where the next one goes."""
 
     def __init__(self) -> None:
-        self.data = bytearray(8192)
-        self.capacity = 8192
+        self.data = bytearray(_FIRST)
+        self.capacity = _FIRST
         self.at = 0
 
     def rewind(self) -> cython.int:
         """Begin again at the start."""
         self.at = 0
+        if self.capacity > _KEPT:
+            self.data = bytearray(_FIRST)
+            self.capacity = _FIRST
         return 0
 
     def reserve(self, size: cython.Py_ssize_t) -> cython.int:
         """Make sure that `size` more bytes fit."""
+        capacity: cython.Py_ssize_t
         if self.at + size > self.capacity:
-            self.capacity = 2 * (self.at + size)
-            larger = bytearray(self.capacity)
+            capacity = 2 * (self.at + size)
+            larger = bytearray(capacity)
             larger[: self.at] = self.data[: self.at]
             self.data = larger
+            # Last: without memory nothing was changed, and no copy relies on room that is not there.
+            self.capacity = capacity
         return 0
 
     def put(self, value: cython.uchar) -> cython.int:
