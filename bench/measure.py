@@ -1,6 +1,6 @@
 """What a piece of work cost: seconds, processor seconds of each process, memory.
 
-Linux's /proc, in clock ticks; a child's own usage by wait4.
+Linux's /proc, in clock ticks (10 ms); a child's own processor time by wait4.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
+_SAMPLE_SECONDS = 0.01
+_FIND_EVERY = 5
 
 
 def processor_seconds(pid: int) -> float:
@@ -25,65 +27,112 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
-@dataclass(slots=True)
+def _peak_rss(pid: int) -> int:
+    """VmHWM in bytes; 0 when it is gone. wait4's ru_maxrss would count our own memory from before exec."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+
+def _busy_seconds() -> float:
+    """Processor time that the whole machine spent working so far, stolen time too."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = fields
+    return (user + nice + system + irq + softirq + steal) / _TICK
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """Of one run of one system."""
 
     seconds: float
+    """From the line that says that the work begins to the end of the process."""
     processor: float
+    """The process itself, all threads, from its first instruction."""
+    start_processor: float
+    """What of it was spent before the work began."""
     peak_rss: int
-    others: dict[str, float] = field(default_factory=dict)
-    """Processor seconds of the servers that worked for it."""
-    output: str = ""
+    backends: float
+    """PostgreSQL's processes that worked for it."""
+    broker: float
+    foreign: float
+    """Processor time of everything else on the machine, as a share of it, meanwhile."""
 
 
-class Watch(threading.Thread):
-    """Samples the processor time of processes that come and go: the last sample counts."""
+class _Watch(threading.Thread):
+    """Samples processes that come and go: the last sample of each counts."""
 
-    def __init__(self, find: Callable[[], Sequence[int]]) -> None:
+    def __init__(self, child: int, find: Callable[[], Sequence[int]]) -> None:
         super().__init__(daemon=True)
+        self._child = child
         self._find = find
         self._ended = threading.Event()
-        self._last: dict[int, float] = {}
+        self.last: dict[int, float] = {}
+        self.peak_rss = 0
 
     def run(self) -> None:
-        """Sample until ended."""
-        while not self._ended.wait(0.05):
-            for pid in self._find():
-                self._last[pid] = max(self._last.get(pid, 0.0), processor_seconds(pid))
+        """Sample until ended; the server is asked for its processes less often."""
+        turn = 0
+        while not self._ended.wait(_SAMPLE_SECONDS):
+            if turn % _FIND_EVERY == 0:
+                for pid in self._find():
+                    self.last.setdefault(pid, 0.0)
+            turn += 1
+            for pid, before in self.last.items():
+                self.last[pid] = max(before, processor_seconds(pid))
+            self.peak_rss = max(self.peak_rss, _peak_rss(self._child))
 
-    def end(self) -> float:
-        """Processor seconds of all that were seen."""
+    def end(self) -> None:
+        """Take no more samples."""
         self._ended.set()
         self.join()
-        return sum(self._last.values())
 
 
-def run(command: Sequence[str], env: dict[str, str], *, since: str = "", backends: Watch, broker: int | None) -> Cost:
-    """Run a command to its end.
+def run(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    since: str,
+    find: Callable[[], Sequence[int]],
+    broker: int | None = None,
+) -> Cost:
+    """Run a command to its end; it is killed when we are interrupted.
 
-    `since`: the line on stderr from which on the time counts (start-up is told apart); its
-    processor time counts as a whole.
+    `since`: the line on stderr from which on the time counts. `find`: the backends' pids.
+
+    Raises:
+        SystemExit: it failed, or never said that it began.
     """
-    before = processor_seconds(broker) if broker else 0.0
-    backends.start()
+    broker_before = processor_seconds(broker) if broker else 0.0
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    began = time.monotonic()
+    watch = _Watch(process.pid, find)
+    watch.start()
+    began = busy_before = start = 0.0
     lines = []
     assert process.stderr is not None
-    for line in process.stderr:
-        lines.append(line)
-        if since and since in line:
-            began = time.monotonic()
-            since = ""
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - began
-    process.stderr.close()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    output = "".join(lines)
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{output}")
-    others = {"backends": backends.end()}
-    if broker:
-        others["broker"] = processor_seconds(broker) - before
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, others, output)
+    try:
+        for line in process.stderr:
+            lines.append(line)
+            if not began and since in line:
+                began = time.monotonic()
+                start = processor_seconds(process.pid)
+                busy_before = _busy_seconds()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - began
+        busy = _busy_seconds() - busy_before
+        process.returncode = os.waitstatus_to_exitcode(status)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            process.wait()
+        watch.end()
+        process.stderr.close()
+    if process.returncode != 0 or not began:
+        raise SystemExit(f"{command[0]} ended with {process.returncode}; it said:\n{''.join(lines)}")
+    own = usage.ru_utime + usage.ru_stime
+    backends = sum(watch.last.values())
+    by_broker = processor_seconds(broker) - broker_before if broker else 0.0
+    foreign = max(0.0, busy - (own - start) - backends - by_broker) / (seconds * (os.cpu_count() or 1))
+    return Cost(seconds, own, start, watch.peak_rss, backends, by_broker, foreign)
