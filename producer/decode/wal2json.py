@@ -186,6 +186,8 @@ class RowValues:
 
     columns: dict[str, bytes]
     identity: dict[str, bytes]
+    xid: int
+    """Of its transaction, 32 bits."""
 
 
 def values(message: bytes, start: int) -> RowValues:
@@ -194,6 +196,7 @@ def values(message: bytes, start: int) -> RowValues:
     return RowValues(
         {column.name: bytes(column.value) for column in record.columns},
         {column.name: bytes(column.value) for column in record.identity},
+        record.xid or 0,
     )
 
 

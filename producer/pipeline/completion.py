@@ -8,6 +8,7 @@ that have already arrived behind it and lack the same are read in the same query
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from psycopg import errors, sql
 
 from producer import observe
+from producer.clock import Clock
 from producer.decode import wal2json
 from producer.decode.wal2json import RowValues
-from producer.errors import ConversionError
+from producer.errors import ConversionError, PostgresUnavailable
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.pipeline.tables import Shape
@@ -30,6 +32,10 @@ Key = tuple[str, ...]
 
 _log = observe.logger("producer.completion")
 _KEYS_A_QUERY = 500
+_VISIBLE_SECONDS = 30.0
+_VISIBLE_PAUSE = 0.001
+_XID_MASK = 0xFFFF_FFFF
+_XID_HALF = 0x8000_0000
 
 
 class ColumnGone(Exception):
@@ -48,9 +54,15 @@ class Completion:
     """Completes records of one stream. `ahead` gives the messages that have arrived behind one."""
 
     def __init__(
-        self, server: Server, connection: Connection, placeholder: str, ahead: Callable[[], Iterable[bytes]]
+        self,
+        server: Server,
+        clock: Clock,
+        connection: Connection,
+        placeholder: str,
+        ahead: Callable[[], Iterable[bytes]],
     ) -> None:
         self._server = server
+        self._clock = clock
         self._connection = connection
         self._placeholder = placeholder
         self._ahead = ahead
@@ -136,15 +148,17 @@ class Completion:
         wanted = (relation, tuple(columns))
         read = self._read_before.get(wanted)
         if read is None or not read.uses[key]:
-            keys = [key, *self._keys_ahead(shape, start, lacks)][:_KEYS_A_QUERY]
+            ahead = self._keys_ahead(shape, start, lacks)[: _KEYS_A_QUERY - 1]
+            keys = [key, *(one for one, _ in ahead)]
+            self._await_visible({found.xid, *(xid for _, xid in ahead)}, relation)
             read = _Read(self._query(relation, columns, list(dict.fromkeys(keys))), Counter(keys))
             self._read_before[wanted] = read
         # A row that arrives later may be newer than what was read: each use is for a row that was here.
         read.uses[key] -= 1
         return read.rows.get(key)
 
-    def _keys_ahead(self, shape: Shape, start: int, lacks: Callable[[RowValues], bool]) -> list[Key]:
-        """The keys of rows of the same table, arrived already, that lack the same."""
+    def _keys_ahead(self, shape: Shape, start: int, lacks: Callable[[RowValues], bool]) -> list[tuple[Key, int]]:
+        """The keys of rows of the same table, arrived already, that lack the same; with their transactions."""
         keys = []
         for message in self._ahead():
             if shape.plan.json_names in message:
@@ -153,8 +167,28 @@ class Completion:
                 except ValueError:
                     continue
                 if row.columns and lacks(row) and row.columns.keys() >= set(shape.relation.key):
-                    keys.append(_key(shape.relation, row))
+                    keys.append((_key(shape.relation, row), row.xid))
         return keys
+
+    def _await_visible(self, xids: set[int], relation: Relation) -> None:
+        """Wait until the transactions are visible: they are in the log, and decoded, a moment before.
+
+        Raises:
+            PostgresUnavailable: a commit waits for its synchronous standby for long.
+        """
+        deadline = self._clock.monotonic() + _VISIBLE_SECONDS
+        while True:
+            with explained(self._server, f"reading rows of {relation.qualified_name} again"):
+                row = self._connection.execute(b"SELECT txid_current_snapshot()::text").fetchone()
+            assert row is not None
+            if not any(_unfinished(xid, str(row[0])) for xid in xids):
+                return
+            if self._clock.monotonic() > deadline:
+                raise PostgresUnavailable(
+                    f"PostgreSQL {self._server.where}: a transaction is in the log and not visible yet",
+                    remedy="does its commit wait for a synchronous standby that is away?",
+                )
+            time.sleep(_VISIBLE_PAUSE)
 
     def _query(self, relation: Relation, columns: Sequence[Column], keys: list[Key]) -> dict[Key, Texts]:
         types = {column.name: column.type for column in relation.columns}
@@ -207,6 +241,16 @@ class Completion:
         if form is Form.BYTES:
             return json.dumps(self._placeholder.encode().hex()).encode(), "placeholder"
         return b"null", "null"
+
+
+def _unfinished(xid: int, snapshot: str) -> bool:
+    """Whether a transaction (32 bits) still runs in a snapshot `xmin:xmax:xip,…` (64 bits)."""
+    _, xmax, running = snapshot.split(":")
+    limit = int(xmax)
+    whole = (limit & ~_XID_MASK) | xid
+    if whole - limit > _XID_HALF:
+        whole -= _XID_MASK + 1
+    return whole >= limit or str(whole) in running.split(",")
 
 
 def _json(text: bytes | None) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 from contextlib import ExitStack
+from dataclasses import replace
 
 from producer import __version__, observe
 from producer.clock import Clock
@@ -51,12 +52,11 @@ class Runner:
         self._stop = stop
         self._once = once
         self._server: Server = stages.server(settings)
-        self._walker = Walker()
         self._block = SourceBlock(version=__version__, name=settings.topic_prefix, database=settings.database_dbname)
         self.counters = Counters()
         self._connector = Connector(
             settings=settings, clock=clock, stop=stop, counters=self.counters, server=self._server,
-            walker=self._walker, block=self._block,
+            walker=Walker(), block=self._block,
         )  # fmt: skip
         self._failing_since: float | None = None
         self._attempt = 0
@@ -85,18 +85,20 @@ class Runner:
         """One session of the sink; True when the work is done."""
         offsets = stages.offsets(self._settings, sink)
         registry = stages.registry(self._settings)
-        tables = Tables(self._settings, sink, registry, self._walker)
+        # A plan belongs to the tables that made it: what a walker of before knows is not known here.
+        connector = replace(self._connector, walker=Walker())
+        tables = Tables(self._settings, sink, registry, connector.walker)
         with ExitStack() as stack:
             stack.callback(registry.close)
             source = self._look(stack, sink, offsets, tables)
-            handover = Handover(self._connector, source, tables, sink, offsets)
+            handover = Handover(connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
                 handover.copy_only()
                 return True
             offset = handover.position()
             if offset is None:
                 return True
-            self._stream(source, tables, sink, offsets, offset)
+            self._stream(connector, source, tables, sink, offsets, offset)
         return self._once or self._stop.requested
 
     def _look(self, stack: ExitStack, sink: Sink, offsets: OffsetsTopic, tables: Tables) -> Source:
@@ -122,7 +124,9 @@ class Runner:
         offsets.ensure(create=True)
         return Source(connection, identity, found, offsets.load(_LOAD_SECONDS))
 
-    def _stream(self, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset) -> None:
+    def _stream(
+        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset
+    ) -> None:
         self._remember_shapes(source.connection, tables)
         target = source.identity.insert_lsn.page_start() if self._once and source.identity.insert_lsn else None
         progress = Progress(offsets, offset, self._clock)
@@ -138,7 +142,7 @@ class Runner:
             tables.nan_is_null = not self._start(stream, offset.lsn, options)
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
-                connector=self._connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
+                connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
                 started=self._recovered,
             )  # fmt: skip

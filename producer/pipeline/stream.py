@@ -86,7 +86,13 @@ class StreamLoop:
             tables=tables,
             sink=sink,
             progress=progress,
-            completion=Completion(connector.server, catalog, settings.unavailable_value_placeholder, self._look_ahead),
+            completion=Completion(
+                connector.server,
+                connector.clock,
+                catalog,
+                settings.unavailable_value_placeholder,
+                self._look_ahead,
+            ),
             previous_commit=previous_commit,
         )
 

@@ -95,3 +95,21 @@ def test_sigterm_in_the_middle_of_a_big_transaction(source: Source, command: Com
     records = command.records()
     assert len(folded(records)[f"{command.prefix}.public.t"]) == 300000
     assert len(records) == 300000 + (some if some < 300000 else 0)
+
+
+def test_the_stream_is_cut_and_begins_again(source: Source, command: Command) -> None:
+    """A server that ends our session: back by itself, nothing lost, shapes and rows to be read again included."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY, n numeric(8,2))", "INSERT INTO t VALUES (1, NULL)")
+    running = command.start("run")
+    running.wait_for("streaming")
+    for number in (2, 3, 4):
+        source.execute(f"INSERT INTO t VALUES ({number}, NULL)", f"UPDATE t SET n = NULL WHERE id = {number}")
+        wait_for(lambda number=number: len(command.records()) >= 2 * number - 1, 30, "both events")  # type: ignore[misc]
+        source.execute(
+            f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{source.slot}'"
+        )
+    source.execute("INSERT INTO t VALUES (5, 5)")
+    wait_for(lambda: len(folded(command.records())[f"{command.prefix}.public.t"]) == 5, 30, "the last row")
+    assert running.process.poll() is None, running.stderr
+    assert "a temporary fault" in running.stderr
+    assert running.stop() == 0

@@ -4,110 +4,239 @@ from __future__ import annotations
 
 import argparse
 import random
+import secrets
+import signal
+import subprocess
 import sys
-import tempfile
+import threading
 import time
 from pathlib import Path
+from types import FrameType
 
+import psycopg
+
+from dev.shell import StackError
 from dev.stack import Stack
+from producer.errors import ProducerError
 from tests.harness import Command, Running, Source, wait_for
-from tests.smoke.judge import confirmed_ahead, judge
-from tests.smoke.load import Writer, fill
+from tests.smoke.confirms import Confirms
+from tests.smoke.judge import judge
+from tests.smoke.load import WRITERS, Writer, started
+from tests.smoke.tables import fill
+
+_LIMIT_SECONDS = 8 * 60
+# Between two changes of one writer: 20,000 changes take a minute, and the faults fall among them.
+_PACE = 0.003 * WRITERS
+_RECOVER_SECONDS = 90
+_TOLD_LINES = 25
+_SETTINGS = {"topic.creation.default.partitions": 3}
+# The snapshot must last long enough to be killed in its midst.
+_SLOW_SNAPSHOT = {**_SETTINGS, "max.queue.size.in.bytes": 100_000}
+
+
+class Failed(Exception):
+    """The proof did not come to its end, or did not hold."""
+
+
+_FAILURES = (
+    Failed, StackError, ProducerError, psycopg.Error, AssertionError, TimeoutError, subprocess.TimeoutExpired,
+)  # fmt: skip
 
 
 def main() -> int:
     """Run the proof; 0 only when nothing was lost or out of order and everything compared equal."""
     parser = argparse.ArgumentParser(prog="python -m tests.smoke", description=__doc__)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--rows", type=int, default=20000)
-    parser.add_argument("--changes", type=int, default=20000)
-    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="what the load and the faults are")
+    parser.add_argument("--rows", type=int, default=20000, help="rows before the snapshot")
+    parser.add_argument("--changes", type=int, default=20000, help="changes beside and after it, at least")
+    parser.add_argument("--kills", type=int, default=5, help="kill -9 of the producer; the first is in the snapshot")
+    parser.add_argument("--keep", action="store_true", help="leave the stack and the producer's logs")
+    parser.add_argument("--folder", type=Path, help="where the stack lives (.dev/smoke)")
     arguments = parser.parse_args()
     base = Stack.load()
-    stack = Stack(base.folder.parent / "smoke", base.cache)
+    stack = Stack((arguments.folder or base.folder.parent / "smoke").absolute(), base.cache)
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.alarm(_LIMIT_SECONDS)
     stack.wipe()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            return Smoke(stack, Path(folder), arguments).run()
+        stack.start()
+        logs = stack.folder / "producer"
+        logs.mkdir(exist_ok=True)
+        return Smoke(stack, logs, arguments).run()
     finally:
-        stack.wipe()
+        signal.alarm(0)
+        if arguments.keep:
+            say(f"kept: DEV_STACK_DIR={stack.folder}; the producer's logs are in {stack.folder / 'producer'}")
+        else:
+            stack.wipe()
 
 
 class Smoke:
     """One proof on a stack of its own."""
 
-    def __init__(self, stack: Stack, folder: Path, arguments: argparse.Namespace) -> None:
-        stack.start()
+    def __init__(self, stack: Stack, logs: Path, arguments: argparse.Namespace) -> None:
         self._stack = stack
         self._arguments = arguments
         self._chance = random.Random(arguments.seed)
         self._source = Source(stack, "smoke")
-        self._command = Command(stack, self._source, folder)
-        with self._source.connect() as connection:
-            fill(connection, arguments.rows)
-        self._writer = Writer(stack.postgres_dsn("smoke"), arguments.seed, arguments.changes)
-        self._ahead = 0
-        self._first_version = 0
+        self._command = Command(stack, self._source, logs)
+        self._confirms = Confirms(self._source, self._command.prefix)
+        self._writers: list[Writer] = []
+        self._running: Running | None = None
+        self._began = time.monotonic()
 
     def run(self) -> int:
-        """Faults while the writer writes, then the judge."""
-        say(f"seed {self._arguments.seed}: {self._arguments.rows} rows, {self._arguments.changes} changes")
-        self._writer.start()
-        running = self._command.start("run")
-        wait_for(lambda: self._source.confirmed_lsn() is not None, 60, "the slot")
-        self._first_version = int(self._source.rows("SELECT nextval('versions')")[0][0])
-        # The first kill is during the snapshot, or as near to it as this machine allows.
-        running = self._kill(running)
-        faults = ["kill"] * (self._arguments.kills - 1) + ["kafka", "postgres"]
-        self._chance.shuffle(faults)
-        for place, fault in enumerate(faults):
-            share = self._arguments.changes * (place + 1) / (len(faults) + 2)
-            wait_for(lambda share=share: self._writer.changed >= share, 240, "the writer's share")  # type: ignore[misc]
-            if fault == "kill":
-                running = self._kill(running)
-            else:
-                say(f"restart of {fault} after {self._writer.changed} changes")
-                self._stack.restart(fault)
-            if running.process.poll() is not None:
-                say(f"the producer ended by itself with {running.process.returncode}:\n{running.stderr}")
-                return 1
-        self._writer.hurry.set()
-        self._writer.join(240)
-        code = running.stop()
-        once = self._command.run("run", "--once", seconds=120)
-        if code != 0 or once.returncode != 0:
-            say(f"ended with {code}, run --once with {once.returncode}:\n{running.stderr}{once.stderr}")
+        """Faults while the writers write, then the judge."""
+        wanted = self._arguments
+        self._say(f"seed {wanted.seed}: {wanted.rows} rows, {wanted.changes} changes, {wanted.kills} kills")
+        try:
+            self._faults()
+            self._finish()
+            return self._judge()
+        except _FAILURES as error:
+            self._say(f"failed: {error!r}")
+            self._tell_log()
             return 1
-        return self._judge()
+        finally:
+            self._confirms.end()
+            self._command.end()
 
-    def _kill(self, running: Running) -> Running:
-        """kill -9, look at what was confirmed, start again."""
+    def _faults(self) -> None:
+        wanted = self._arguments
+        with self._source.connect() as connection:
+            fill(connection, wanted.rows)
+        self._writers = started(
+            lambda part: Writer(
+                self._stack.postgres_dsn(self._source.name), seed=wanted.seed, part=part,
+                changes=wanted.changes // WRITERS, pace=_PACE, keys=wanted.rows // 3 * 6 // 5,
+            )
+        )  # fmt: skip
+        self._confirms.start()
+        kills = wanted.kills
+        self._start(_SLOW_SNAPSHOT if kills else _SETTINGS)
+        if kills:
+            self._kill_in_snapshot()
+        faults = ["kafka", "postgres"] + ["kill"] * (kills - 1)
+        if kills > 2:
+            faults[:3] = ["kafka and kill", "postgres"]
+        self._chance.shuffle(faults)
+        shares = sorted(self._chance.uniform(0.05, 0.9) for _ in faults)
+        for fault, share in zip(faults, shares, strict=True):
+            wait_for(lambda share=share: self._changed() >= share * wanted.changes, 240, "the writers' share")  # type: ignore[misc]
+            time.sleep(self._chance.uniform(0, 0.3))
+            if fault == "kill":
+                self._kill()
+            else:
+                self._restart(fault.partition(" ")[0], kill=fault.endswith("kill"))
+
+    def _kill_in_snapshot(self) -> None:
+        enough = self._chance.randint(1, self._arguments.rows // 2)
+        wait_for(lambda: self._alive() and self._confirms.records() >= enough, 120, "the snapshot's first rows")
+        if "the snapshot is complete" in self._kill():
+            raise Failed("the first kill came after the snapshot: it proves nothing")
+
+    def _kill(self) -> str:
+        """kill -9, look at what was confirmed, start again at once; what the dead one had said."""
+        running = self._alive()
         running.process.kill()
         running.process.wait(10)
-        known = self._since_the_slot()
-        confirmed = self._source.rows(
-            f"SELECT confirmed_flush_lsn - '0/0' FROM pg_replication_slots WHERE slot_name = '{self._source.slot}'"
-        )
-        records = self._command.records()
-        ahead = confirmed_ahead(records, known, int(confirmed[0][0]))
-        say(f"kill -9 after {self._writer.changed} changes, {len(records)} records: {ahead} confirmed ahead of Kafka")
-        self._ahead += ahead
-        return self._command.start("run")
+        looked = self._confirms.look_after_kill()
+        self._start()
+        self._say(f"kill -9 after {self._changed()} changes" + ("" if looked else ", Kafka being away"))
+        return running.stderr
 
-    def _since_the_slot(self) -> dict[int, int]:
-        """What the writer committed since the slot was there: it must all be in the stream."""
-        return {version: lsn for version, lsn in dict(self._writer.committed).items() if version > self._first_version}
+    def _restart(self, name: str, *, kill: bool) -> None:
+        """One server away and back; the producer must come back by itself."""
+        self._alive()
+        began = time.monotonic()
+        errors: list[BaseException] = []
+        thread = threading.Thread(target=self._restart_server, args=(name, errors), daemon=True)
+        thread.start()
+        if kill:
+            time.sleep(self._chance.uniform(0.2, 4))
+            self._kill()
+        thread.join(120)
+        if thread.is_alive() or errors:
+            raise Failed(f"{name} did not start again: {errors}")
+        away = time.monotonic() - began
+        wait_for(lambda: self._confirms.slot()[1] != -1, 30, "PostgreSQL answers")
+        target = int(self._source.rows("SELECT pg_current_wal_lsn() - '0/0'")[0][0])
+        seconds = self._confirms.reached(target, _RECOVER_SECONDS, self._alive)
+        if seconds is None:
+            raise Failed(f"not recovered within {_RECOVER_SECONDS} s of the restart of {name}")
+        self._alive()
+        self._say(f"{name} restarted after {self._changed()} changes: {away:.1f} s, caught up {seconds:.1f} s later")
+
+    def _restart_server(self, name: str, errors: list[BaseException]) -> None:
+        try:
+            self._stack.restart(name)
+        except BaseException as error:  # noqa: BLE001 - raised by the main thread
+            errors.append(error)
+
+    def _finish(self) -> None:
+        """The writers come to their end, then the producer, orderly; what is left comes with --once."""
+        for writer in self._writers:
+            writer.hurry.set()
+        for writer in self._writers:
+            writer.join(120)
+            if writer.is_alive() or writer.failure is not None:
+                raise Failed(f"{writer.name}: {writer.failure or 'does not end'}")
+        running = self._alive()
+        code = running.stop()
+        if code:
+            raise Failed(f"the stop ended with {code}")
+        once = self._command.run("run", "--once", settings=_SETTINGS, seconds=120)
+        if once.returncode:
+            raise Failed(f"run --once ended with {once.returncode}:\n{once.stderr}")
+        self._confirms.end()
 
     def _judge(self) -> int:
-        verdict = judge(self._source, self._command.prefix, self._command.records(), self._since_the_slot())
-        for difference in verdict.differences:
-            say(difference)
+        transactions = [made for writer in self._writers for made in writer.transactions]
+        verdict = judge(self._source, self._command.records(), transactions, self._confirms.looks)
+        for difference in verdict.differences[: _TOLD_LINES * 2]:
+            say(f"  {difference}")
+        if not verdict.good:
+            self._say(
+                f"{len(verdict.differences)} differences; the producer's logs: --keep --seed {self._arguments.seed}"
+            )
+        after_kill = sum(look.killed for look in self._confirms.looks)
+        self._say(
+            f"judged: {verdict.transactions} transactions event by event, {verdict.ahead} events confirmed ahead of "
+            f"Kafka in {verdict.looks} looks ({after_kill} after a kill), {verdict.stale} older than a row read again"
+        )
         say(
             f"smoke: {self._arguments.rows} rows, {verdict.events} events, {verdict.lost} lost, "
             f"{verdict.out_of_order} out of order, {verdict.repeated} repeated"
         )
-        failed = verdict.lost or verdict.out_of_order or verdict.differences or self._ahead
-        return 1 if failed else 0
+        return 0 if verdict.good else 1
+
+    def _changed(self) -> int:
+        for writer in self._writers:
+            if writer.failure is not None:
+                raise Failed(f"{writer.name}: {writer.failure!r}")
+        return sum(writer.changed for writer in self._writers)
+
+    def _start(self, settings: dict[str, int] | None = None) -> None:
+        self._running = self._command.start("run", settings=settings or _SETTINGS)
+
+    def _alive(self) -> Running:
+        running = self._running
+        if running is None or running.process.poll() is not None:
+            raise Failed(f"the producer ended by itself with exit code {running and running.process.returncode}")
+        return running
+
+    def _tell_log(self) -> None:
+        if self._running is not None:
+            lines = self._running.stderr.splitlines()[-_TOLD_LINES:]
+            say("the producer's last words:\n" + "\n".join(f"  {line}" for line in lines))
+
+    def _say(self, text: str) -> None:
+        say(f"{time.monotonic() - self._began:6.1f} s  {text}")
+
+
+def _too_long(_number: int, _frame: FrameType | None) -> None:
+    raise TimeoutError(f"not done within {_LIMIT_SECONDS} s")
 
 
 def say(text: str) -> None:

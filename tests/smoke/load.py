@@ -1,106 +1,223 @@
-"""A seeded writer: what it commits it also writes down, so that nothing committed can go missing unseen."""
+"""The tables, and seeded writers: what they commit they write down, event by event, as the stream must show it."""
 
 from __future__ import annotations
 
 import random
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import psycopg
 
-TABLES = ("orders", "lines", "notes")
-SCHEMA = """
-CREATE TABLE orders (id bigint PRIMARY KEY, version bigint NOT NULL, price numeric(10,2), note text, at timestamptz);
-CREATE TABLE lines (order_id bigint, line int, version bigint NOT NULL, tags text[], PRIMARY KEY (order_id, line));
-CREATE TABLE notes (id bigint PRIMARY KEY, version bigint NOT NULL, body jsonb, weight float8);
-ALTER TABLE notes REPLICA IDENTITY FULL;
-CREATE SEQUENCE versions;
-"""
-_KEYS = {"orders": "id", "lines": "order_id", "notes": "id"}
-_SPAN = 4000
+from tests.smoke.tables import KEYS, TABLES, values
+
+Row = tuple[Any, ...]
+Key = tuple[int, ...]
+WRITERS = 2
+_LSN = "pg_current_wal_insert_lsn() - '0/0'"
 
 
-def fill(connection: psycopg.Connection[tuple[object, ...]], rows: int) -> None:
-    """The rows that are there before the snapshot, a third a table."""
-    connection.execute(SCHEMA.encode())
-    third = rows // 3
-    connection.execute(
-        "INSERT INTO orders SELECT i, nextval('versions'), i / 7.0, 'note ' || i, now() FROM generate_series(1, %s) i",
-        (rows - 2 * third,),
-    )
-    connection.execute(
-        "INSERT INTO lines SELECT i, 1, nextval('versions'), ARRAY['a', 'b ' || i] FROM generate_series(1, %s) i",
-        (third,),
-    )
-    connection.execute(
-        "INSERT INTO notes SELECT i, nextval('versions'), jsonb_build_object('n', i), i / 3.0 "
-        "FROM generate_series(1, %s) i",
-        (third,),
-    )
+class Change(NamedTuple):
+    """One event that the stream must show; a delete's row has no version there."""
+
+    table: str
+    op: str
+    key: Key
+    version: int | None
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What one transaction did, in its order; its commit record lies from `low` on and ends before `high`."""
+
+    xid: int
+    low: int
+    high: int = 0
+    committed: bool = False
+    changes: list[Change] = field(default_factory=list)
 
 
 class Writer(threading.Thread):
-    """Writes until `changes` rows were changed; every version that it committed is in `committed`."""
+    """Writes at a steady pace, until `changes` were made and `hurry` is set.
 
-    def __init__(self, dsn: str, seed: int, changes: int) -> None:
-        super().__init__(daemon=True)
+    Writers share the tables, not the keys: their transactions overlap and never wait for each other.
+    """
+
+    def __init__(self, dsn: str, *, seed: int, part: int, changes: int, pace: float, keys: int) -> None:
+        super().__init__(daemon=True, name=f"writer {part}")
         self._dsn = dsn
-        self._chance = random.Random(seed)
-        self._changes = changes
+        self._chance = random.Random(f"{seed}/{part}")
+        self._part = part
+        self._wanted = changes
+        self._pace = pace
+        self._keys = keys // WRITERS
+        self._version = 0
+        self._deadline = time.monotonic() + 400
+        self._connection: psycopg.Connection[Row] | None = None
+        self._unknown: Transaction | None = None
         self.changed = 0
-        self.committed: dict[int, int] = {}
-        """Versions of rows that were written and committed; by each, an LSN behind its commit."""
+        self.transactions: list[Transaction] = []
         self.hurry = threading.Event()
-        self.pause = threading.Event()
+        self.failure: Exception | None = None
 
     def run(self) -> None:
         """Write, through restarts of the server."""
-        connection: psycopg.Connection[tuple[object, ...]] | None = None
-        while self.changed < self._changes:
-            try:
-                if connection is None or connection.closed:
-                    connection = psycopg.connect(self._dsn)
-                self._transaction(connection)
-            except psycopg.Error:
-                connection = None
-                self.pause.wait(0.1)
-            if not self.hurry.is_set():
-                self.pause.wait(0.002)
+        try:
+            while not self.hurry.is_set() or self.changed < self._wanted or self._unknown is not None:
+                if time.monotonic() > self._deadline:
+                    raise TimeoutError(f"{self.name} did not come to an end")
+                before = self.changed
+                self._try()
+                if not self.hurry.is_set():
+                    time.sleep((self.changed - before + 1) * self._pace)
+        except Exception as error:  # noqa: BLE001 - told by the main thread
+            self.failure = error
+        finally:
+            if self._connection is not None:
+                self._connection.close()
 
-    def _transaction(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
-        versions: list[int] = []
-        for _ in range(self._chance.choice((1, 1, 2, 8))):
-            versions += self._change(connection, self._chance.choice(TABLES))
+    def _try(self) -> None:
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(self._dsn, connect_timeout=5)
+                self._connection.execute("SET TIME ZONE 'UTC'")
+                self._connection.commit()
+            if self._unknown is not None:
+                self._learn(self._connection, self._unknown)
+            self._transaction(self._connection)
+        except psycopg.OperationalError:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            time.sleep(0.1)
+
+    def _transaction(self, connection: psycopg.Connection[Row]) -> None:
+        xid, low = _one(connection, f"SELECT pg_current_xact_id()::text::bigint, {_LSN}")
+        made = Transaction(int(xid), int(low))
+        self._unknown = made
+        for _ in range(self._chance.choice((1, 1, 1, 2, 3, 8))):
+            self._part_of(connection, made)
+        if self._chance.random() < 0.03:
+            time.sleep(0.03)  # stays open while others commit
         if self._chance.random() < 0.1:
             connection.rollback()
-            return
-        connection.commit()
-        row = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone()
-        connection.commit()
-        behind = int(str(row[0])) if row else 0
-        self.committed.update(dict.fromkeys(versions, behind))
-        self.changed += max(len(versions), 1)
-
-    def _change(self, connection: psycopg.Connection[tuple[object, ...]], table: str) -> list[int]:
-        """One statement; the versions that it wrote."""
-        what, key, column = self._chance.random(), self._chance.randint(1, _SPAN), _KEYS[table]
-        if what < 0.55:
-            statement = f"UPDATE {table} SET version = nextval('versions') WHERE {column} = {key} RETURNING version"
-        elif what < 0.85:
-            statement = f"INSERT INTO {table} {_row(table, key)} ON CONFLICT DO NOTHING RETURNING version"
-        elif what < 0.95:
-            statement = f"DELETE FROM {table} WHERE {column} = {key}"
         else:
-            statement = (
-                f"UPDATE {table} SET {column} = {_SPAN * 10} + nextval('versions'), version = nextval('versions') "
-                f"WHERE {column} = {key} RETURNING version"
-            )
-        found = connection.execute(statement.encode())
-        return [int(str(row[0])) for row in found.fetchall()] if found.description else []
+            made.low = int(_one(connection, f"SELECT {_LSN}")[0])
+            connection.commit()
+            made.committed = True
+        self._end(connection, made)
+
+    def _learn(self, connection: psycopg.Connection[Row], made: Transaction) -> None:
+        """The connection was lost: ask what became of the transaction."""
+        made.committed = _one(connection, f"SELECT pg_xact_status('{made.xid}'::xid8)")[0] == "committed"
+        self._end(connection, made)
+
+    def _end(self, connection: psycopg.Connection[Row], made: Transaction) -> None:
+        made.high = int(_one(connection, f"SELECT {_LSN}")[0])
+        connection.commit()
+        self._unknown = None
+        self.transactions.append(made)
+        self.changed += len(made.changes) if made.committed else 0
+
+    def _part_of(self, connection: psycopg.Connection[Row], made: Transaction) -> None:
+        """A statement, now and then in a savepoint that is rolled back."""
+        table = self._chance.choice(TABLES)
+        change = self._chance.choices(
+            (self._update, self._insert, self._remove, self._move, self._replace), (50, 25, 10, 10, 5)
+        )[0]
+        if self._chance.random() < 0.05:
+            connection.execute("SAVEPOINT here")
+            change(connection, table)
+            connection.execute("ROLLBACK TO here")
+        else:
+            made.changes += change(connection, table)
+
+    def _key(self) -> int:
+        return self._chance.randint(1, self._keys) * WRITERS + self._part
+
+    def _next(self) -> int:
+        self._version += 1
+        return self._version
+
+    def _some(self, table: str) -> tuple[str, list[object]]:
+        """A condition on one key, or on some in a row."""
+        key = self._key()
+        last = key + WRITERS * self._chance.choice((0, 0, 0, 4, 15))
+        name = KEYS[table][0]
+        return f"{name} BETWEEN %s AND %s AND {name} %% {WRITERS} = {self._part}", [key, last]
+
+    def _update(self, connection: psycopg.Connection[Row], table: str) -> list[Change]:
+        where, parameters = self._some(table)
+        version = self._next()
+        names = [n for n in values(self._chance, table, 0) if self._chance.random() < 0.4]
+        row = values(self._chance, table, version)
+        sets = ", ".join(f"{name} = %s" for name in ("version", *names))
+        query = f"UPDATE {table} SET {sets} WHERE {where}"
+        return self._changes(connection, table, "u", query, [version, *(row[n] for n in names), *parameters], version)
+
+    def _insert(self, connection: psycopg.Connection[Row], table: str) -> list[Change]:
+        found: list[Change] = []
+        for _ in range(self._chance.choice((1, 1, 2, 5))):
+            found += self._insert_key(connection, table, self._key())
+        return found
+
+    def _insert_key(self, connection: psycopg.Connection[Row], table: str, key: int) -> list[Change]:
+        version = self._next()
+        keys = [key, self._chance.randint(1, 3)][: len(KEYS[table])]
+        row = values(self._chance, table, version)
+        names = ", ".join((*KEYS[table], "version", *row))
+        marks = ", ".join(["%s"] * (len(keys) + 1 + len(row)))
+        query = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        return self._changes(connection, table, "c", query, [*keys, version, *row.values()], version)
+
+    def _remove(self, connection: psycopg.Connection[Row], table: str) -> list[Change]:
+        where, parameters = self._some(table)
+        return self._changes(connection, table, "d", f"DELETE FROM {table} WHERE {where}", parameters, None)
+
+    def _replace(self, connection: psycopg.Connection[Row], table: str) -> list[Change]:
+        """Away and here again, in one transaction."""
+        key = self._key()
+        query = f"DELETE FROM {table} WHERE {KEYS[table][0]} = %s"
+        return [
+            *self._changes(connection, table, "d", query, [key], None),
+            *self._insert_key(connection, table, key),
+        ]
+
+    def _move(self, connection: psycopg.Connection[Row], table: str) -> list[Change]:
+        """A change of the key: to the stream, a delete and a create. Keys come to be used again."""
+        old, new, version, name = self._key(), self._key(), self._next(), KEYS[table][0]
+        query = (
+            f"UPDATE {table} SET {name} = %s, version = %s "
+            f"WHERE {name} = %s AND NOT EXISTS (SELECT 1 FROM {table} WHERE {name} = %s)"
+        )
+        moved = self._changes(connection, table, "c", query, [new, version, old, new], version)
+        pairs = ((Change(table, "d", (old, *change.key[1:]), None), change) for change in moved)
+        return [change for pair in pairs for change in pair]
+
+    def _changes(
+        self,
+        connection: psycopg.Connection[Row],
+        table: str,
+        op: str,
+        query: str,
+        parameters: list[object],
+        version: int | None,
+    ) -> list[Change]:
+        found = connection.execute(f"{query} RETURNING {', '.join(KEYS[table])}".encode(), parameters)
+        return [Change(table, op, tuple(row), version) for row in found.fetchall()]
 
 
-def _row(table: str, key: int) -> str:
-    if table == "orders":
-        return f"VALUES ({key}, nextval('versions'), {key}.5, 'new', now())"
-    if table == "lines":
-        return f"VALUES ({key}, 1, nextval('versions'), ARRAY['new', NULL])"
-    return f"VALUES ({key}, nextval('versions'), '{{\"new\": true}}', {key})"
+def started(make: Callable[[int], Writer]) -> list[Writer]:
+    """All the writers, running."""
+    writers = [make(part) for part in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    return writers
+
+
+def _one(connection: psycopg.Connection[Row], query: str) -> Row:
+    row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return row
