@@ -1,4 +1,4 @@
-"""What belongs to one connector for as long as it runs.
+"""What belongs to one connector: settings and counters as long as it runs, the walker of its session.
 
 Room: pipeline (pure).
 """
@@ -18,7 +18,7 @@ from producer.transcode.walker import Walker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
-    """One database, one slot, one walker; the sinks and sessions come and go."""
+    """One database, one slot. Sinks and sessions come and go, and each session has a walker of its own."""
 
     settings: Settings
     clock: Clock
