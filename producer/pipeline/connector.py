@@ -5,7 +5,7 @@ Room: pipeline (pure).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from producer.clock import Clock
 from producer.observe import Counters
@@ -27,3 +27,5 @@ class Connector:
     server: Server
     walker: Walker
     block: SourceBlock
+    unseen: set[int] = field(default_factory=set)
+    """Transactions (32-bit ids) that were produced, and not yet seen to be visible in the source."""

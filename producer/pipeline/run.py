@@ -18,16 +18,16 @@ from producer.lsn import Lsn
 from producer.observe import Counters
 from producer.pipeline import stages
 from producer.pipeline.connector import Connector
-from producer.pipeline.handover import Handover, Source
+from producer.pipeline.handover import Handover, Source, Start
 from producer.pipeline.progress import Progress
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import StreamLoop
 from producer.pipeline.tables import Tables
 from producer.settings import Settings
-from producer.sink.offsets import Loaded, Offset, OffsetsTopic
+from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
-from producer.source import preflight, slot
+from producer.source import preflight, slot, visibility
 from producer.source.replication import ReplicationStream
 from producer.source.wire import Connection, Server, connect, connect_replication
 from producer.transcode.source_block import SourceBlock
@@ -60,6 +60,7 @@ class Runner:
         )  # fmt: skip
         self._failing_since: float | None = None
         self._attempt = 0
+        self._looked = False
 
     def run(self) -> None:
         """Work until told to stop, or until `once` is done.
@@ -95,10 +96,10 @@ class Runner:
             if self._settings.snapshot_mode == "initial_only":
                 handover.copy_only()
                 return True
-            offset = handover.position()
-            if offset is None:
+            start = handover.position()
+            if start is None:
                 return True
-            self._stream(connector, source, tables, sink, offsets, offset)
+            self._stream(connector, source, tables, sink, offsets, start)
         return self._once or self._stop.requested
 
     def _look(self, stack: ExitStack, sink: Sink, offsets: OffsetsTopic, tables: Tables) -> Source:
@@ -113,6 +114,10 @@ class Runner:
             preflight.plugin_allowed(connection, self._settings.plugin_name)
         chosen = tables.select(connection)
         tables.remember(connection)
+        if not self._looked:
+            # Whichever of them a predecessor has produced: it cannot be asked.
+            self._connector.unseen.update(visibility.running(visibility.snapshot(connection)))
+            self._looked = True
         preflight.demand(preflight.rights(connection, chosen, self._server.user))
         found = slot.find(connection, self._settings.slot_name)
         if found is not None and not initial_only:
@@ -125,8 +130,9 @@ class Runner:
         return Source(connection, identity, found, offsets.load(_LOAD_SECONDS))
 
     def _stream(
-        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset
+        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, start: Start
     ) -> None:
+        offset = start.offset
         self._remember_shapes(source.connection, tables)
         target = source.identity.insert_lsn.page_start() if self._once and source.identity.insert_lsn else None
         progress = Progress(offsets, offset, self._clock)
@@ -144,10 +150,11 @@ class Runner:
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                started=self._recovered,
+                started=self._recovered, offsets=offsets, wanted=start.later,
             )  # fmt: skip
             try:
-                loop.run()
+                with contextlib.closing(loop):
+                    loop.run()
             except PostgresUnavailable:
                 # What Kafka has acked meanwhile need not come again.
                 self._store_acked(progress, sink)

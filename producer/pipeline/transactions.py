@@ -16,6 +16,7 @@ from producer.events import Position, Relation
 from producer.lsn import Lsn
 from producer.pipeline.completion import ColumnGone, Completion, Headers
 from producer.pipeline.connector import Connector
+from producer.pipeline.later import LaterReadings
 from producer.pipeline.progress import Committed, Progress
 from producer.pipeline.tables import Shape, Tables
 from producer.sink.kafka import map_kafka_error
@@ -28,6 +29,9 @@ from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
 # A part of a big transaction: its bytes are released when it is acked; it confirms nothing.
 _PART_RECORDS = 1000
+# Where a record names its action: `{"action":"I"`.
+_ACTION = 11
+_INSERT = ord("I")
 # Beside the walker's codes: a row of a table that is not selected.
 _NOT_OURS = 5
 
@@ -45,6 +49,7 @@ class Transactions:
         progress: Progress,
         completion: Completion,
         previous_commit: Lsn | None,
+        later: LaterReadings,
     ) -> None:
         self._clock: Clock = connector.clock
         self._counters = connector.counters
@@ -57,6 +62,8 @@ class Transactions:
         self._progress = progress
         self._completion = completion
         self._previous_commit = previous_commit
+        self._later = later
+        self._unseen = connector.unseen
         self._headers: Headers = []
         self._truncated_at: Lsn | None = None
         self._begin: Begin | None = None
@@ -123,6 +130,10 @@ class Transactions:
             self._tombstone(walker.topic, walker.key)
         elif result == KEY_CHANGE:
             self._key_change()
+        reading = self._later.reading
+        if reading is not None and reading.topic == walker.topic and self._begin is not None:
+            keys = (walker.key, walker.old_key if result == KEY_CHANGE else None)
+            reading.note(self._begin.xid, keys, insert=message[XLOG_HEADER + _ACTION] == _INSERT)
         return result
 
     def _again(self, message: bytes, error: FormError | None) -> int:
@@ -217,7 +228,10 @@ class Transactions:
         self._sink.send(topic, key, value, group, headers=headers)
 
     def _open(self, begin: Begin) -> None:
+        if self._later.due(begin.commit_lsn):
+            self._later.splice()
         self._begin = begin
+        self._unseen.add(begin.xid)
         self._ordinal = 0
         self._group = self._progress.tracker.open()
         self._parts = parts = self._block.transaction(
@@ -261,6 +275,7 @@ class Transactions:
         self._truncated_at = record.lsn
         self._ordinal += 1
         shape = self._tables.current(self._catalog, record.schema, record.table)
+        self._later.truncated(shape.plan.topic, self._begin.xid)
         source = self._block.whole(
             self._parts,
             schema=shape.relation.schema,
