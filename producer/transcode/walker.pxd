@@ -1,3 +1,4 @@
+from producer.transcode.block cimport Blocks
 from producer.transcode.forms cimport Route, write_value
 from producer.transcode.numbers cimport read_lsn
 from producer.transcode.spans cimport bare_end, copy_unescape, find, json_string_end, json_unescape, matches
@@ -12,6 +13,7 @@ cdef class Walker:
     cdef readonly int column
     cdef readonly long long lsn
     cdef readonly int suspects
+    cdef readonly Blocks blocks
     cdef dict _routes
     cdef Route _route
     cdef Route _copied
