@@ -149,7 +149,7 @@ def _registry(settings: Settings, relations: list[Relation]) -> Iterator[Finding
         if schema.key_schema is not None:
             pairs.append((f"{schema.topic}-key", schema.key_schema))
         for subject, text in pairs:
-            if not registry.compatible(subject, text):
+            if registry.compatible(subject, text) is False:
                 refused += 1
                 yield Finding(
                     name=f"schema of {relation.qualified_name}",
