@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from producer.clock import Clock
 from producer.observe import Counters
+from producer.pipeline.side_topics import SideTopics
 from producer.pipeline.stop import Stop
 from producer.settings import Settings
 from producer.source.wire import Server
@@ -27,3 +28,4 @@ class Connector:
     server: Server
     walker: Walker
     block: SourceBlock
+    side: SideTopics

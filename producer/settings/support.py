@@ -24,7 +24,6 @@ NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "column.include.list": (_SET, "leaving columns out is not"),
     "column.exclude.list": (_SET, "leaving columns out is not"),
     "message.key.columns": (_SET, "the key is the primary key, identity index or unique index"),
-    "message.prefix.include.list": (_SET, "logical messages are not"),
     "snapshot.mode": (
         _other_than("initial", "initial_only", "no_data", "never"),
         "initial, initial_only, no_data are",
@@ -40,8 +39,6 @@ NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "avro.logical.types": (_SET, "only the semantic names are"),
     "unchanged.toast.handling": (_other_than("reselect"), "only the default may be given"),
     "value.nullability": (_other_than("relaxed"), "only relaxed is"),
-    "provide.transaction.metadata": (_SET, "transaction metadata is not"),
-    "heartbeat.interval.ms": (_SET, "heartbeats are not; the slot of an idle database advances without them"),
     "exactly.once.support": (_other_than("requested"), "delivery is at least once"),
     "errors.tolerance": (_other_than("none"), "only none is"),
     "slot.max.retained.bytes": (_SET, "watching the source's disk is not"),
