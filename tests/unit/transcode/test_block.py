@@ -14,6 +14,7 @@ from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.schema.avro import table_schema
 from producer.schema.plan import table_plan
+from producer.schema.types import Modes
 from producer.transcode.source_block import SourceBlock, string, times
 
 Build = dict[str, Any]
@@ -42,7 +43,7 @@ class Rows:
         self.walker = build["walker"].Walker()
         self.plans = {}
         for table in ("t", "u"):
-            self.plans[table] = table_plan(relation(table), topic=table, key_id=1, value_id=2)
+            self.plans[table] = table_plan(relation(table), topic=table, key_id=1, value_id=2, modes=Modes())
             self.walker.install(self.plans[table])
         parts = SourceBlock(version="1", name="p", database="db").transaction(
             record_head=HEAD, xid=745, commit_lsn=Lsn(500), commit_us=1, previous=None
@@ -60,7 +61,7 @@ class Rows:
 
     def block(self, value: bytes | None = None, table: str = "t") -> Any:
         """(total_order, data_collection_order) of a record, the last one's by default; its id is the transaction's."""
-        schema = fastavro.parse_schema(json.loads(table_schema(relation(table), prefix="p").value_schema))
+        schema = fastavro.parse_schema(json.loads(table_schema(relation(table), modes=Modes(prefix="p")).value_schema))
         reader = io.BytesIO((value or self.walker.value)[5:])
         event: Any = fastavro.schemaless_reader(reader, schema, None)
         assert not reader.read()
