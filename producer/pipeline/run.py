@@ -20,9 +20,11 @@ from producer.pipeline import stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.handover import Handover, Source, Start
 from producer.pipeline.progress import Progress
+from producer.pipeline.side_topics import SideTopics
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import StreamLoop
 from producer.pipeline.tables import Tables
+from producer.schema.registry import Registry
 from producer.settings import Settings
 from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
@@ -56,7 +58,7 @@ class Runner:
         self.counters = Counters()
         self._connector = Connector(
             settings=settings, clock=clock, stop=stop, counters=self.counters, server=self._server,
-            walker=Walker(), block=self._block,
+            walker=Walker(), block=self._block, side=SideTopics(settings),
         )  # fmt: skip
         self._failing_since: float | None = None
         self._attempt = 0
@@ -91,7 +93,7 @@ class Runner:
         tables = Tables(self._settings, sink, registry, connector.walker)
         with ExitStack() as stack:
             stack.callback(registry.close)
-            source = self._look(stack, sink, offsets, tables)
+            source = self._look(stack, sink, registry, offsets, tables)
             handover = Handover(connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
                 handover.copy_only()
@@ -102,7 +104,7 @@ class Runner:
             self._stream(connector, source, tables, sink, offsets, start)
         return self._once or self._stop.requested
 
-    def _look(self, stack: ExitStack, sink: Sink, offsets: OffsetsTopic, tables: Tables) -> Source:
+    def _look(self, stack: ExitStack, sink: Sink, registry: Registry, offsets: OffsetsTopic, tables: Tables) -> Source:
         """Everything that can be refused is refused here, before a slot is made."""
         connection = connect(self._server)
         stack.callback(connection.close)
@@ -126,6 +128,7 @@ class Runner:
         tables.ensure_topics()
         if initial_only:
             return Source(connection, identity, found, Loaded())
+        self._connector.side.prepare(sink, registry, self._settings)
         offsets.ensure(create=True)
         return Source(connection, identity, found, offsets.load(_LOAD_SECONDS))
 
@@ -144,7 +147,9 @@ class Runner:
             if timeout_ms:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
             stream.on_notice(self._notice)
-            options = wal2json.options(tables.logged(), self._settings.skipped_operations)
+            options = wal2json.options(
+                tables.logged(), self._settings.skipped_operations, messages=connector.side.messages is not None
+            )
             tables.nan_is_null = not self._start(stream, offset.lsn, options)
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(

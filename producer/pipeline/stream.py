@@ -14,6 +14,7 @@ from producer.errors import KafkaUnavailable
 from producer.lsn import Lsn
 from producer.pipeline.completion import Completion
 from producer.pipeline.connector import Connector
+from producer.pipeline.heartbeat import Heartbeat
 from producer.pipeline.later import LaterReadings
 from producer.pipeline.progress import Progress
 from producer.pipeline.snapshot import SnapshotCopy
@@ -79,6 +80,8 @@ class StreamLoop:
         self._status_seconds = status_seconds
         self._started: Callable[[], None] | None = started
         self._retry_timeout = settings.errors_retry_timeout
+        self._heartbeat = Heartbeat(connector, sink)
+        self._wait_ms_idle = min(_WAIT_MS_IDLE, settings.heartbeat_interval_ms or _WAIT_MS_IDLE)
         self._limit = settings.max_queue_size_in_bytes
         # Looked at often enough that big rows cannot overshoot the limit by much.
         self._serve_bytes = self._limit // 8
@@ -161,7 +164,7 @@ class StreamLoop:
                     time.sleep(_GATHER_SECONDS)
                 busy = since_tend or not self._progress.settled
                 since_tend = 0
-                self._stream.wait(_WAIT_MS_BUSY if busy else _WAIT_MS_IDLE)
+                self._stream.wait(_WAIT_MS_BUSY if busy else self._wait_ms_idle)
                 self._walker.clock(times(self._clock.time_us()))
             else:
                 raise self._stream.ended()
@@ -215,6 +218,7 @@ class StreamLoop:
 
     def _serve(self) -> None:
         progress, stream = self._progress, self._stream
+        self._heartbeat.beat()
         self._sink.poll()
         safe = progress.step()
         if progress.failure is not None:

@@ -97,7 +97,10 @@ class DatabaseSettings(BaseModel):
     column_exclude_list: Expressions = setting((), "column.exclude.list", "Columns to leave out.")
     message_key_columns: KeyColumns = setting("", "message.key.columns", "Keys by table: `schema.table:col1,col2;…`.")
     message_prefix_include_list: Expressions = setting(
-        (), "message.prefix.include.list", "Prefixes of logical messages to carry."
+        (),
+        "message.prefix.include.list",
+        "Logical messages to send to `<prefix>.message`: expressions by comma, each for the whole prefix, any case; "
+        "none: no message.",
     )
     snapshot_mode: Annotated[
         Literal["initial", "initial_only", "always", "no_data", "never", "when_needed"],
@@ -115,6 +118,10 @@ class DatabaseSettings(BaseModel):
         "", "snapshot.select.statement.overrides", "Tables whose snapshot has a SELECT of its own."
     )
     snapshot_select_statements: Passed
+
+    def wants_message(self, prefix: str) -> bool:
+        """Whether logical messages of this prefix are asked for."""
+        return values.matches(self.message_prefix_include_list, prefix)
 
     def wants_table(self, schema: str, table: str) -> bool:
         """Whether the filters select a table."""
