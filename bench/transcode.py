@@ -14,6 +14,7 @@ from dataclasses import asdict
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.schema.plan import table_plan
+from producer.schema.types import Modes
 from producer.transcode.plan import TablePlan
 from producer.transcode.source_block import SourceBlock, times
 from producer.transcode.walker import DELETE, RECORD, Walker, compiled
@@ -106,7 +107,7 @@ def _plan() -> TablePlan:
         oid=1, schema="public", name="orders", columns=columns, key=("id",), identity="default",
         identity_columns=frozenset({"id"}),
     )  # fmt: skip
-    return table_plan(relation, topic="shop.public.orders", key_id=1, value_id=2)
+    return table_plan(relation, topic="shop.public.orders", key_id=1, value_id=2, modes=Modes())
 
 
 def _json(name: str, _type: str, oid: int, _typmod: int, text: str, bare: bool) -> str:

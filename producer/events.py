@@ -41,8 +41,14 @@ class PgType:
     """The type under a domain."""
     base_typmod: int = -1
     """The modifier that a domain gives to the type under it (typtypmod)."""
+    base_dimensions: int = 0
+    """How deep a domain over an array was declared (typndims)."""
     labels: tuple[str, ...] = ()
     """An enum's labels in sort order."""
+    fields: tuple[TypeField, ...] = ()
+    """A composite type's attributes in their order."""
+    delimiter: str = ","
+    """What stands between its values in an array's text (typdelim)."""
     length: int = -1
     """typlen in bytes; -1 is variable."""
 
@@ -50,6 +56,16 @@ class PgType:
     def display_name(self) -> str:
         """`schema.name`, or the bare name of a type in pg_catalog."""
         return self.name if self.schema == "pg_catalog" else f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeField:
+    """An attribute of a composite type."""
+
+    name: str
+    type: PgType
+    typmod: int = -1
+    dimensions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +83,8 @@ class Column:
     """Its values may be stored out of line (attstorage other than plain): an UPDATE that does
     not touch such a value leaves it out of the log."""
     generated: Literal["", "stored", "virtual"] = ""
+    sent: bool = True
+    """False: rows hold it, Value does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +120,20 @@ class Relation:
     """The columns that the log holds of an old row; empty: UPDATE and DELETE are not logged."""
     logged_as: tuple[str, str] | None = None
     """For a partition: its own schema and name, as the log has them; the others are its root's."""
+    order: tuple[int, ...] = ()
+    """For a partition whose columns stand in another order: their attnums in the root's order."""
 
     @property
     def qualified_name(self) -> str:
         """`schema.table`, unquoted, as filters and messages name it."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def sent_columns(self) -> tuple[Column, ...]:
+        """The columns of Value, in its order."""
+        places = {attnum: place for place, attnum in enumerate(self.order)}
+        ordered = sorted(self.columns, key=lambda column: places.get(column.attnum, len(places) + column.attnum))
+        return tuple(column for column in ordered if column.sent)
 
     @property
     def logged_names(self) -> tuple[str, str]:

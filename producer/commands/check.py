@@ -15,6 +15,7 @@ from producer.events import Relation
 from producer.pipeline import stages
 from producer.schema import avro, topics
 from producer.schema.registry import Registry
+from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.kafka import KafkaSink
 from producer.source import catalog, preflight, slot
@@ -144,7 +145,7 @@ def _registry(settings: Settings, relations: list[Relation]) -> Iterator[Finding
     )
     refused = 0
     for relation in relations:
-        schema = avro.table_schema(relation, prefix=settings.topic_prefix)
+        schema = avro.table_schema(relation, modes=Modes.of(settings))
         pairs = [(f"{schema.topic}-value", schema.value_schema)]
         if schema.key_schema is not None:
             pairs.append((f"{schema.topic}-key", schema.key_schema))

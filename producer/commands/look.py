@@ -15,6 +15,7 @@ from producer.clock import Clock
 from producer.errors import AccessDenied, NotSupportedYet, OperatorError, SettingsError
 from producer.pipeline import stages
 from producer.schema import avro, topics
+from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.kafka import KafkaSink
 from producer.sink.offsets import Loaded
@@ -124,7 +125,7 @@ def schemas(settings: Settings) -> None:
         relations = catalog.relations(connection, chosen)
     document = {}
     for relation in relations.values():
-        schema = avro.table_schema(relation, prefix=settings.topic_prefix)
+        schema = avro.table_schema(relation, modes=Modes.of(settings))
         document[relation.qualified_name] = {
             "topic": schema.topic,
             "key": None if schema.key_schema is None else json.loads(schema.key_schema),

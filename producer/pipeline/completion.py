@@ -235,7 +235,7 @@ class Completion:
 
     def _stand_in(self, shape: Shape, column: Column) -> tuple[bytes, str]:
         """The placeholder, for a type that can hold it; else null."""
-        form = next(plan.form for plan in shape.plan.columns if plan.name == column.name)
+        form = next(plan.value.form for plan in shape.plan.columns if plan.value and plan.name == column.name)
         if form is Form.STRING:
             return json.dumps(self._placeholder).encode(), "placeholder"
         if form is Form.BYTES:

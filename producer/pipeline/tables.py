@@ -6,7 +6,7 @@ Room: pipeline (IO through the stages it is given).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from producer import observe
 from producer.decode.wal2json import RowShape
@@ -14,9 +14,10 @@ from producer.errors import ConversionError, ServerNotReady
 from producer.events import Column, Relation
 from producer.schema import avro, plan, shape, topics
 from producer.schema.registry import Registry
+from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.protocol import Sink
-from producer.source import catalog
+from producer.source import catalog, pg_types
 from producer.source.catalog import Table
 from producer.source.wire import Connection
 from producer.transcode.plan import TablePlan
@@ -42,6 +43,7 @@ class Tables:
         self._sink = sink
         self._registry = registry
         self._walker = walker
+        self._modes = Modes.of(settings)
         self._shapes: dict[tuple[str, str], Shape] = {}
         self._baseline: dict[tuple[str, str], Relation] = {}
         """What each table looked like when we began to stream: it tells of columns dropped since."""
@@ -192,7 +194,7 @@ class Tables:
                 now=now,
                 before=known,
                 attributes=catalog.attributes(connection, table.oid) if table else (),
-                types=catalog.types(connection, (c.type_oid for c in (*row.columns, *row.identity))),
+                types=pg_types.types(connection, (c.type_oid for c in (*row.columns, *row.identity))),
             ),
         )
         if before is not None and before.relation == relation:
@@ -203,9 +205,13 @@ class Tables:
         self.install(found)
         return found, missing
 
-    def _register(self, relations: Sequence[Relation]) -> list[Shape]:
-        settings = self._settings
-        schemas = [avro.table_schema(relation, prefix=settings.topic_prefix) for relation in relations]
+    def accept_labels(self, shape: Shape) -> None:
+        """Take any label in the table's enums from now on: an older row's was renamed since."""
+        self.install(self._register([shape.relation], replace(self._modes, exact_labels=False))[0])
+
+    def _register(self, relations: Sequence[Relation], modes: Modes | None = None) -> list[Shape]:
+        modes = modes or self._modes
+        schemas = [avro.table_schema(relation, modes=modes) for relation in relations]
         wanted: list[tuple[str, str]] = []
         for schema in schemas:
             if schema.key_schema is not None:
@@ -221,6 +227,7 @@ class Tables:
                     topic=schema.topic,
                     key_id=None if schema.key_schema is None else ids[f"{schema.topic}-key", schema.key_schema],
                     value_id=ids[f"{schema.topic}-value", schema.value_schema],
+                    modes=modes,
                     nan_is_null=self.nan_is_null,
                 ),
             )

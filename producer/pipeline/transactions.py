@@ -22,7 +22,7 @@ from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Sink
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
-from producer.transcode.plan import FormError
+from producer.transcode.plan import FormError, UnknownLabel
 from producer.transcode.source_block import Parts, times, truncate_value
 from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
@@ -149,10 +149,21 @@ class Transactions:
         shape = self._tables.walked(self._walker.plan())
         message, headers = self._completion.hidden(message, XLOG_HEADER, shape, lsn)
         self._headers = self._headers + headers
-        return self._walk_again(message, shape, lsn, None)
+        result = self._walk_again(message, shape, lsn, None)
+        if self._walker.holes:
+            raise ConversionError(
+                f"table {shape.relation.qualified_name} at {lsn}: a column that is NOT NULL holds NaN or Infinity, "
+                "which the plugin prints as null, and the row is gone or changed since",
+                remedy="install wal2json 2.6 or newer, or set value.nullability=relaxed",
+            )
+        return result
 
     def _walk_again(self, message: bytes, shape: Shape, lsn: Lsn, error: FormError | None) -> int:
         try:
+            result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
+        except UnknownLabel:
+            # Not in the catalogue of now either, which was just read.
+            self._tables.accept_labels(shape)
             result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
         except FormError as second:
             raise self._refused(shape.relation, lsn, second) from (error or second)

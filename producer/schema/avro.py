@@ -11,8 +11,8 @@ from typing import Any
 
 from producer.events import Column, Relation
 from producer.schema.fixed import SOURCE, TRANSACTION_BLOCK
-from producer.schema.topics import avro_name, namespace, topic_name
-from producer.schema.types import AvroType, avro_type
+from producer.schema.topics import namespace, topic_name
+from producer.schema.types import AvroType, Modes, avro_type, nullable_field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,29 +26,35 @@ class TableSchema:
     value_schema: str
 
 
-def table_schema(relation: Relation, *, prefix: str) -> TableSchema:
+def table_schema(relation: Relation, *, modes: Modes) -> TableSchema:
     """The topic and schemas of a relation's records: the same text for the same relation."""
-    space = namespace(prefix, relation.schema, relation.name)
+    space = namespace(modes.prefix, relation.schema, relation.name)
     key = None
     if relation.key:
         by_name = {column.name: column for column in relation.columns}
-        fields = [_field(by_name[name], key=True) for name in relation.key]
+        fields = [_field(by_name[name], modes, nullable=False) for name in relation.key]
         key = _text(_record("Key", space, fields))
     return TableSchema(
         relation=relation,
-        topic=topic_name(prefix, relation.schema, relation.name),
+        topic=topic_name(modes.prefix, relation.schema, relation.name),
         key_schema=key,
-        value_schema=_text(_envelope(relation, space)),
+        value_schema=_text(_envelope(relation, space, modes)),
     )
 
 
-def column_type(column: Column) -> AvroType:
+def column_type(column: Column, modes: Modes) -> AvroType:
     """The Avro type of a column."""
-    return avro_type(column.type, column.typmod, column.dimensions)
+    return avro_type(column.type, column.typmod, column.dimensions, modes)
 
 
-def _envelope(relation: Relation, space: str) -> dict[str, Any]:
-    value = _record("Value", space, [_field(column, key=column.name in relation.key) for column in relation.columns])
+def is_nullable(column: Column, relation: Relation, modes: Modes) -> bool:
+    """Whether Value holds it as a union with null."""
+    return column.name not in relation.key and not (modes.not_null and column.not_null)
+
+
+def _envelope(relation: Relation, space: str, modes: Modes) -> dict[str, Any]:
+    fields = [_field(c, modes, nullable=is_nullable(c, relation, modes)) for c in relation.sent_columns]
+    value = _record("Value", space, fields)
     return {
         **_record(
             "Envelope",
@@ -77,15 +83,13 @@ def _record(name: str, space: str, fields: list[dict[str, Any]]) -> dict[str, An
     return {**record, "fields": fields, "connect.name": f"{space}.{name}"}
 
 
-def _field(column: Column, *, key: bool) -> dict[str, Any]:
-    legal = avro_name(column.name)
-    schema = column_type(column).schema
-    field: dict[str, Any] = {"name": legal, "type": schema if key else ["null", schema]}
-    if not key:
-        field["default"] = None
-    if legal != column.name:
-        field["postgres.name"] = column.name
-    if column.not_null and not key:
+def _field(column: Column, modes: Modes, *, nullable: bool) -> dict[str, Any]:
+    schema = column_type(column, modes).schema
+    field = nullable_field(column.name, schema)
+    if not nullable:
+        del field["default"]
+        field["type"] = schema
+    elif column.not_null:
         field["postgres.not_null"] = True
     return field
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import struct
 
 from producer.events import Column, Relation
-from producer.schema.avro import column_type
-from producer.transcode.plan import ColumnPlan, TablePlan
+from producer.schema.avro import column_type, is_nullable
+from producer.schema.types import Modes
+from producer.transcode.plan import NULL, ColumnPlan, TablePlan
 from producer.transcode.source_block import string
 
 _FRAME = struct.Struct(">bI")
@@ -26,6 +27,7 @@ def table_plan(
     topic: str,
     key_id: int | None,
     value_id: int,
+    modes: Modes,
     signed_oids: bool = True,
     nan_is_null: bool = False,
 ) -> TablePlan:
@@ -37,31 +39,35 @@ def table_plan(
     before 2.7. A plan of the wrong kind matches no row of such a table: its rows are not lost.
     """
     names = [column.name for column in relation.columns]
+    order = tuple(names.index(column.name) for column in relation.sent_columns)
     return TablePlan(
         topic=topic,
-        columns=tuple(_column(column, relation, signed_oids, nan_is_null) for column in relation.columns),
+        columns=tuple(_column(column, relation, modes, signed_oids, nan_is_null) for column in relation.columns),
         key=tuple(names.index(name) for name in relation.key),
         key_frame=b"" if key_id is None else _FRAME.pack(0, key_id),
         value_frame=_FRAME.pack(0, value_id),
         names=string(relation.schema) + string(relation.name),
         json_names='"schema":{},"table":{}'.format(*map(json_string, relation.logged_names)).encode(),
+        order=() if order == tuple(sorted(order)) else order,
         full_identity=relation.identity == "full",
     )
 
 
-def _column(column: Column, relation: Relation, signed_oids: bool, nan_is_null: bool) -> ColumnPlan:
-    avro = column_type(column)
+def _column(column: Column, relation: Relation, modes: Modes, signed_oids: bool, nan_is_null: bool) -> ColumnPlan:
+    avro = column_type(column, modes)
     oid = _signed(column.type.oid) if signed_oids else column.type.oid
+    in_key = column.name in relation.key
+    nullable = is_nullable(column, relation, modes)
     return ColumnPlan(
         name=column.name,
-        form=avro.form,
         head=f'{{"name":{json_string(column.name)},"typeoid":{oid},"value":'.encode(),
-        scale=avro.scale,
-        element=avro.element,
-        nullable=column.name not in relation.key,
+        value=avro.value if column.sent else None,
+        nullable=nullable,
+        # Debezium's fallbacks fill what a before-image lacks; where null may stand, null does.
+        absent=NULL if nullable else avro.fallback,
         in_identity=column.name in relation.identity_columns,
-        hides_nan=nan_is_null and column.type.kind == "base" and column.type.name in _JSON_NUMBERS,
-        function=avro.function,
+        hides_nan=nan_is_null and column.sent and column.type.kind == "base" and column.type.name in _JSON_NUMBERS,
+        key=avro.value if in_key and not column.sent else None,
     )
 
 

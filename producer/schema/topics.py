@@ -72,6 +72,6 @@ def avro_name(name: str) -> str:
     return "".join(parts)
 
 
-def namespace(prefix: str, schema: str, table: str) -> str:
-    """The Avro namespace of a table's records; the prefix's own dots separate, others are escaped."""
-    return ".".join(avro_name(part) for part in (*prefix.split("."), schema, table))
+def namespace(prefix: str, *names: str) -> str:
+    """The Avro namespace of a table's or a schema's records; the prefix's own dots separate, others are escaped."""
+    return ".".join(avro_name(part) for part in (*prefix.split("."), *names))

@@ -80,31 +80,45 @@ class Settings(DatabaseSettings):
         frozenset(), "skipped.operations", "Operations not sent: a list of c, u, d, t, or none."
     )
     decimal_handling_mode: Annotated[Literal["precise", "double", "string"], LOWER] = setting(
-        "precise", "decimal.handling.mode", "How numeric and money are written."
+        "precise",
+        "decimal.handling.mode",
+        "numeric and money: exact bytes, a `double` (rounded), or a `string` (exact, NaN too).",
     )
     time_precision_mode: Annotated[
         Literal["adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds"],
         LOWER,
-    ] = setting("adaptive", "time.precision.mode", "How dates and times are written.")
+    ] = setting(
+        "adaptive",
+        "time.precision.mode",
+        "date, time, timestamp: Debezium's modes. `connect` cuts off what is finer than milliseconds.",
+    )
     interval_handling_mode: Annotated[Literal["string", "numeric"], LOWER] = setting(
-        "string", "interval.handling.mode", "How intervals are written."
+        "string",
+        "interval.handling.mode",
+        "interval: text with every field, or `numeric`: microseconds, a month being 30.4375 days.",
     )
     array_handling_mode: Annotated[Literal["array", "string"], LOWER] = setting(
-        "array", "array.handling.mode", "How arrays are written."
+        "array", "array.handling.mode", "Arrays: as deep as the column is declared, or the server's text."
     )
     hstore_handling_mode: Annotated[Literal["json", "map"], LOWER] = setting(
-        "json", "hstore.handling.mode", "How hstore is written."
+        "json", "hstore.handling.mode", "hstore: a JSON object as text, or an Avro map."
     )
     binary_handling_mode: Annotated[Literal["bytes", "base64", "base64-url-safe", "hex"], LOWER] = setting(
-        "bytes", "binary.handling.mode", "How bytea is written."
+        "bytes", "binary.handling.mode", "bytea: bytes, or their text."
     )
-    money_fraction_digits: Digits = setting(2, "money.fraction.digits", "Decimals of money.")
-    avro_logical_types: Flag = setting(False, "avro.logical.types", "Add Avro's own logical types.")
+    money_fraction_digits: Digits = setting(
+        2, "money.fraction.digits", "Decimals of money; the server must print as many under lc_monetary C, which is 2."
+    )
+    avro_logical_types: Flag = setting(
+        False, "avro.logical.types", "Add Avro's own logical types beside the semantic names; see docs/types.md."
+    )
     unchanged_toast_handling: Annotated[Literal["reselect", "placeholder", "null", "fail"], LOWER] = setting(
         "reselect", "unchanged.toast.handling", "What stands for a large value that an update left alone."
     )
     value_nullability: Annotated[Literal["relaxed", "table"], LOWER] = setting(
-        "relaxed", "value.nullability", "Whether NOT NULL columns are nullable in Value."
+        "relaxed",
+        "value.nullability",
+        '`table`: NOT NULL columns are not nullable in Value, and 0, "", false or the epoch fill a before-image.',
     )
     unavailable_value_placeholder: str = setting(
         "__debezium_unavailable_value",

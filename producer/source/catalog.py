@@ -11,8 +11,8 @@ from typing import Any, Literal, cast
 
 from psycopg.rows import namedtuple_row
 
-from producer.errors import ServerNotReady
-from producer.events import Attribute, Column, PgType, Relation, ReplicaIdentity, TypeKind
+from producer.events import Attribute, Column, Relation, ReplicaIdentity
+from producer.source import pg_types
 from producer.source.wire import Connection
 
 Persistence = Literal["permanent", "unlogged", "temporary"]
@@ -54,35 +54,9 @@ SELECT i.indrelid::bigint AS relation, c.relname AS name, i.indisprimary AS is_p
  ORDER BY i.indrelid, c.relname
 """
 
-_TYPES = """
-WITH RECURSIVE wanted (oid) AS (
-    SELECT unnest(%s::bigint[]::oid[])
-  UNION
-    SELECT d.next FROM wanted w JOIN pg_catalog.pg_type t ON t.oid = w.oid,
-           unnest(ARRAY[t.typbasetype, t.typelem]) AS d (next)
-     WHERE d.next <> 0
-)
-SELECT t.oid::bigint AS oid, n.nspname AS schema, t.typname AS name, t.typlen::int AS length, t.typtype::text AS kind,
-       t.typcategory::text AS category, t.typbasetype::bigint AS base, t.typtypmod AS base_typmod,
-       CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END AS element,
-       array(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e
-              WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder) AS labels
-  FROM wanted w JOIN pg_catalog.pg_type t ON t.oid = w.oid
-  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-"""
-
 _GENERATED_SINCE = 120000
 _PARTITION_ROOT_SINCE = 120000
 _INCLUDED_COLUMNS_SINCE = 110000
-_KINDS: dict[str, TypeKind] = {
-    "b": "base",
-    "c": "composite",
-    "d": "domain",
-    "e": "enum",
-    "p": "pseudo",
-    "r": "range",
-    "m": "multirange",
-}
 _IDENTITIES: dict[str, ReplicaIdentity] = {"d": "default", "f": "full", "i": "index", "n": "nothing"}
 
 
@@ -165,7 +139,7 @@ def relations(connection: Connection, chosen: Sequence[Table]) -> dict[int, Rela
     key_count = "indnkeyatts" if version >= _INCLUDED_COLUMNS_SINCE else "indnatts"
     columns = _rows(connection, _COLUMNS.format(generated=generated), oids)
     indexes = _rows(connection, _INDEXES.format(key_count=key_count), oids)
-    by_oid = _types(connection, {row.type for row in columns})
+    by_oid = pg_types.types(connection, {row.type for row in columns})
     shapes = {}
     for table in chosen:
         own = tuple(
@@ -189,11 +163,7 @@ def relations(connection: Connection, chosen: Sequence[Table]) -> dict[int, Rela
 
 
 def captured(connection: Connection, chosen: Sequence[Table]) -> list[Relation]:
-    """The shapes that the selected tables have now, those of their partitions among them.
-
-    Raises:
-        ServerNotReady: a partition's columns stand in another order than its root's.
-    """
+    """The shapes that the selected tables have now, those of their partitions among them."""
     every = tables(connection)
     roots = leaves(every, chosen)
     found = relations(connection, [*chosen, *(table for table in every if table.oid in roots)])
@@ -203,27 +173,25 @@ def captured(connection: Connection, chosen: Sequence[Table]) -> list[Relation]:
 
 
 def as_partition(leaf: Relation, root: Relation) -> Relation:
-    """A partition's relation under its root's name: the same topic, key and schemas.
-
-    Raises:
-        ServerNotReady: its columns stand in another order.
-    """
+    """A partition's relation under its root's name: the same topic, key and schemas."""
     names = {column.name: column for column in root.columns}
-    if [column.name for column in leaf.columns] != list(names):
-        raise ServerNotReady(
-            f"the partition {leaf.qualified_name} has its columns in another order than {root.qualified_name}: "
-            "that is not supported yet",
-            remedy="make the partition anew with CREATE TABLE … PARTITION OF, or leave the table out with "
-            "table.exclude.list",
-        )
+    attnums = {column.name: column.attnum for column in leaf.columns}
+    # Read a moment apart, one may have a column that the other has not.
+    order = tuple(attnums[name] for name in names if name in attnums)
     return replace(
         leaf,
         schema=root.schema,
         name=root.name,
         # A partition may be stricter than its root; the topic has one schema.
-        columns=tuple(replace(column, not_null=names[column.name].not_null) for column in leaf.columns),
+        columns=tuple(
+            replace(column, not_null=names[column.name].not_null, sent=names[column.name].sent)
+            if column.name in names
+            else column
+            for column in leaf.columns
+        ),
         key=root.key,
         logged_as=(leaf.schema, leaf.name),
+        order=() if [column.name for column in leaf.columns] == list(names) else order,
     )
 
 
@@ -238,11 +206,6 @@ SELECT a.attnum::int AS attnum, a.attname AS name, a.attisdropped AS dropped, a.
 def attributes(connection: Connection, table_oid: int) -> list[Attribute]:
     """All columns that the table has or had, by number."""
     return [Attribute(**row._asdict()) for row in _rows(connection, _ATTRIBUTES, table_oid)]
-
-
-def types(connection: Connection, oids: Iterable[int]) -> dict[int, PgType]:
-    """The types with these OIDs, as far as they are still there."""
-    return _types(connection, set(oids))
 
 
 def _relation(table: Table, columns: tuple[Column, ...], indexes: list[Any]) -> Relation:
@@ -268,31 +231,6 @@ def _relation(table: Table, columns: tuple[Column, ...], indexes: list[Any]) -> 
         identity=table.identity,
         identity_columns=frozenset(logged),
     )
-
-
-def _types(connection: Connection, oids: set[int]) -> dict[int, PgType]:
-    rows = {row.oid: row for row in _rows(connection, _TYPES, sorted(oids))}
-    built: dict[int, PgType] = {}
-
-    def build(oid: int) -> PgType:
-        if oid not in built:
-            row = rows[oid]
-            built[oid] = PgType(
-                oid=oid,
-                schema=row.schema,
-                name=row.name,
-                kind=_KINDS[row.kind],
-                category=row.category,
-                element=build(row.element) if row.element else None,
-                base=build(row.base) if row.base else None,
-                base_typmod=row.base_typmod,
-                labels=tuple(row.labels),
-                length=row.length,
-            )
-        return built[oid]
-
-    # A type that is gone is not in it.
-    return {oid: build(oid) for oid in oids if oid in rows}
 
 
 def _rows(connection: Connection, query: str, *parameters: object) -> list[Any]:

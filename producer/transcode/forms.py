@@ -1,6 +1,7 @@
 """A plan made ready to be walked, and the choice of the form that writes a value's text.
 
-Room: transcode (pure). Types are in forms.pxd.
+Room: transcode (pure). Types are in forms.pxd; arrays and records are in the same module, since they
+hold values again. PostgreSQL manual, "Array Input and Output Syntax", "Composite Type Input and Output Syntax".
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from array import array
 
 import cython
 
-from producer.transcode.plan import Form, FormError, TablePlan
+from producer.transcode.plan import Form, FormError, TablePlan, UnknownLabel, ValuePlan
 
 if not cython.compiled:
     from producer.transcode.numbers import write_decimal, write_float, write_long, write_variable_decimal
@@ -24,10 +25,25 @@ if not cython.compiled:
     from producer.transcode.writer import Writer
 
 _REPORT = "this is a fault of the producer: report it with the column's type"
+_AS_TEXT = "set array.handling.mode=string"
+
+
+class Codec:
+    """A value's plan in the arrangement that is read fastest."""
+
+    def __init__(self, plan: ValuePlan) -> None:
+        self.form = int(plan.form)
+        self.scale = plan.scale
+        self.depth = plan.depth
+        self.delimiter = ord(plan.delimiter)
+        self.element = None if plan.element is None else Codec(plan.element)
+        self.attributes = [Codec(attribute) for attribute in plan.attributes]
+        self.labels = plan.labels
+        self.function = plan.function
 
 
 class Route:
-    """A plan in the arrangement that the walker reads fastest, and where the last row's key stands."""
+    """A table's plan in the arrangement that is read fastest, and where the last row's key stands."""
 
     def __init__(self, plan: TablePlan) -> None:
         columns = plan.columns
@@ -40,9 +56,10 @@ class Route:
         self.source_names = plan.names
         self.full_identity = plan.full_identity
         self.heads = [column.head for column in columns]
-        self.functions = [column.function for column in columns]
-        self.forms = bytes(column.form for column in columns)
-        self.elements = bytes(column.element or 0 for column in columns)
+        self.codecs = [None if column.value is None else Codec(column.value) for column in columns]
+        self.key_codecs = [None if column.key is None else Codec(column.key) for column in columns]
+        self.nulls = [column.null for column in columns]
+        self.absents = [column.absent for column in columns]
         self.nullable = bytes(column.nullable for column in columns)
         self.hides_nan = bytes(column.hides_nan for column in columns)
         self.in_identity = bytes(column.in_identity for column in columns)
@@ -50,69 +67,57 @@ class Route:
         self.unlogged = next((index for index in plan.key if not columns[index].in_identity), -1)
         self.key_logged = self.unlogged < 0
         self.key_column = bytes(index in plan.key for index in range(len(columns)))
+        self.reordered = bool(plan.order)
         # One more than needed: a typed view of nothing is refused.
-        self.scales = array("i", [*(column.scale for column in columns), 0])
         self.key = array("i", [*plan.key, -1])
+        self.order = array("i", [*plan.order, -1])
         self.starts = array("q", [0] * (len(columns) + 1))
         self.ends = array("q", [0] * (len(columns) + 1))
+        self.pieces = array("q", [0] * (len(columns) + 1))
 
 
 def write_value(
-    out: Writer,
-    route: Route,
-    column: cython.int,
-    source: bytes,
-    start: cython.Py_ssize_t,
-    end: cython.Py_ssize_t,
+    out: Writer, codec: Codec, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t
 ) -> cython.int:
-    """Write the text source[start:end] as the column's form.
+    """Write the text source[start:end] as its form says.
 
     Raises:
         FormError: the form cannot carry it.
     """
-    form: cython.int = route.forms[column]
-    if form == 16:
-        return _write_array(out, route, column, source, start, end)
-    return _write_scalar(out, form, route, column, source, start, end)
-
-
-@cython.cfunc
-def _write_scalar(
-    out: Writer,
-    form: cython.int,
-    route: Route,
-    column: cython.int,
-    source: bytes,
-    start: cython.Py_ssize_t,
-    end: cython.Py_ssize_t,
-) -> cython.int:
+    form: cython.int = codec.form
     # The numbers of plan.Form, most frequent first.
     if form == 7:
         return out.string(source, start, end)
     if form == 1:
         return write_long(out, source, start, end)
     if form == 5:
-        return write_decimal(out, source, start, end, route.scales[column])
+        return write_decimal(out, source, start, end, codec.scale)
     if form == 14:
         return write_zoned_timestamp(out, source, start, end)
-    if form == 12 or form == 13:
-        return write_timestamp(out, source, start, end, form == 12)
+    if form == 12 or form == 13 or form == 21:
+        return write_timestamp(out, source, start, end, form, codec.scale)
     if form == 2:
         return _write_boolean(out, source, start, end)
+    if form == 18:
+        return _write_label(out, codec, source, start, end)
     if form == 3 or form == 4:
         return write_float(out, source, start, end, form == 4)
+    if form == 16:
+        return _write_array(out, codec, source, start, end)
     if form == 9:
         return write_date(out, source, start, end)
     if form == 8:
         return _write_bytes(out, source, start, end)
     if form == 6:
         return write_variable_decimal(out, source, start, end)
-    if form == 10 or form == 11:
-        return write_time(out, source, start, end, form == 10)
+    if form == 10 or form == 11 or form == 20:
+        return write_time(out, source, start, end, form, codec.scale)
     if form == 15:
         return write_interval(out, source, start, end)
     if form == 17:
-        return _call(out, route, column, source[start:end])
+        return _call(out, codec, source[start:end])
+    if form == 19:
+        return _write_composite(out, codec, source, start, end)
     raise FormError(f"no form has the number {form}", _REPORT)
 
 
@@ -124,6 +129,16 @@ def _write_boolean(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cy
     if (size == 1 and source[start] == 102) or (size == 5 and source[start:end] == b"false"):
         return out.put(0)
     raise FormError("the value is neither true nor false", _REPORT)
+
+
+@cython.cfunc
+def _write_label(
+    out: Writer, codec: Codec, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t
+) -> cython.int:
+    # Without labels every one is taken: an older row's may have been renamed since.
+    if codec.labels and source[start:end] not in codec.labels:
+        raise UnknownLabel("the enum's label is not in the schema", _REPORT)
+    return out.string(source, start, end)
 
 
 @cython.cfunc
@@ -159,8 +174,8 @@ def _nibble(c: cython.int) -> cython.int:
     return -1
 
 
-def _call(out: Writer, route: Route, column: int, text: bytes) -> int:
-    function = route.functions[column]
+def _call(out: Writer, codec: Codec, text: bytes) -> int:
+    function = codec.function
     if function is None:
         raise FormError("the plan names no function", _REPORT)
     try:
@@ -174,67 +189,77 @@ def _call(out: Writer, route: Route, column: int, text: bytes) -> int:
 
 @cython.cfunc
 def _write_array(
+    out: Writer, codec: Codec, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t
+) -> cython.int:
+    if end - start < 2 or source[start] != 123 or source[end - 1] != 125:
+        if end > start and source[start] == 91:
+            raise FormError("the array has other lower bounds than 1", _AS_TEXT)
+        raise _no_array()
+    if end - start == 2:
+        # Of whatever depth.
+        return out.put(0)
+    return _write_dimension(out, codec, source, start, end, codec.depth)
+
+
+@cython.cfunc
+def _write_dimension(
     out: Writer,
-    route: Route,
-    column: cython.int,
+    codec: Codec,
     source: bytes,
     start: cython.Py_ssize_t,
     end: cython.Py_ssize_t,
+    depth: cython.int,
 ) -> cython.int:
-    """One-dimensional array text -> one block of ["null", element], then the end.
-
-    PostgreSQL manual, "Array Input and Output Syntax". The count stands before the elements: they
-    are walked twice.
-    """
-    form: cython.int = route.elements[column]
+    """One block of what stands between the braces, then the end. The count stands first: it is walked twice."""
     last: cython.Py_ssize_t = end - 1
     i: cython.Py_ssize_t = start + 1
-    behind: cython.Py_ssize_t
+    behind: cython.Py_ssize_t = start
     count: cython.longlong = 0
-    if end - start < 2 or source[start] != 123 or source[last] != 125:
-        if end > start and source[start] == 91:
-            raise FormError("the array has other lower bounds than 1", "set array.handling.mode=string")
-        raise _no_array()
-    if end - start == 2:
-        return out.put(0)
-    behind = start
+    element: Codec | None = codec.element
+    if element is None:
+        raise FormError("the plan names no element", _REPORT)
     while behind < last:
-        behind = _element_end(source, behind + 1, last)
+        behind = _item_end(source, behind + 1, last, codec.delimiter, depth)
         count += 1
     out.long(count)
     while i <= last:
-        behind = _element_end(source, i, last)
-        if source[i] == 34:
+        behind = _item_end(source, i, last, codec.delimiter, depth)
+        if depth > 1:
             out.put(2)
-            _write_quoted(out, form, route, column, source, i + 1, behind - 1)
+            _write_dimension(out, codec, source, i, behind, depth - 1)
+        elif source[i] == 34:
+            out.put(2)
+            _write_quoted(out, element, source, i + 1, behind - 1)
         elif behind - i == 4 and source[i] | 32 == 110 and source[i:behind].upper() == b"NULL":
             out.put(0)
         else:
             out.put(2)
-            _write_scalar(out, form, route, column, source, i, behind)
+            write_value(out, element, source, i, behind)
         i = behind + 1
     return out.put(0)
 
 
 @cython.cfunc
-def _element_end(source: bytes, start: cython.Py_ssize_t, last: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """Behind the element at `start`: its comma, or the array's brace at `last`."""
+@cython.exceptval(-1)
+def _item_end(
+    source: bytes, start: cython.Py_ssize_t, last: cython.Py_ssize_t, delimiter: cython.int, depth: cython.int
+) -> cython.Py_ssize_t:
+    """Behind the element or the inner array at `start`: its delimiter, or the brace at `last`."""
     i: cython.Py_ssize_t = start
     c: cython.int
+    if depth > 1:
+        return _inner_end(source, start, last, delimiter)
     if i < last and source[i] == 34:
-        i += 1
-        while i < last and source[i] != 34:
-            i += 2 if source[i] == 92 else 1
-        i += 1
-        if i > last or (i < last and source[i] != 44):
+        i = _quoted_end(source, i, last)
+        if i > last or (i < last and source[i] != delimiter):
             raise _no_array()
         return i
     while i < last:
         c = source[i]
-        if c == 44:
+        if c == delimiter:
             break
         if c == 123:
-            raise FormError("the array has more than one dimension", "set array.handling.mode=string")
+            raise FormError("the array has more dimensions than the column is declared with", _AS_TEXT)
         if c == 34 or c == 92 or c == 125:
             raise _no_array()
         i += 1
@@ -244,19 +269,50 @@ def _element_end(source: bytes, start: cython.Py_ssize_t, last: cython.Py_ssize_
 
 
 @cython.cfunc
+@cython.exceptval(-1)
+def _inner_end(
+    source: bytes, start: cython.Py_ssize_t, last: cython.Py_ssize_t, delimiter: cython.int
+) -> cython.Py_ssize_t:
+    """Behind the inner array at `start`."""
+    i: cython.Py_ssize_t = start
+    open_braces: cython.int = 0
+    if i >= last or source[i] != 123:
+        raise FormError("the array has fewer dimensions than the column is declared with", _AS_TEXT)
+    while i < last:
+        if source[i] == 34:
+            i = _quoted_end(source, i, last)
+            continue
+        if source[i] == 123:
+            open_braces += 1
+        elif source[i] == 125:
+            open_braces -= 1
+            if open_braces == 0:
+                break
+        i += 1
+    i += 1
+    if i > last or (i < last and source[i] != delimiter):
+        raise _no_array()
+    return i
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _quoted_end(source: bytes, start: cython.Py_ssize_t, last: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Behind the closing quote of what is quoted at `start`; beyond `last` when there is none."""
+    i: cython.Py_ssize_t = start + 1
+    while i < last and source[i] != 34:
+        i += 2 if source[i] == 92 else 1
+    return i + 1
+
+
+@cython.cfunc
 def _write_quoted(
-    out: Writer,
-    form: cython.int,
-    route: Route,
-    column: cython.int,
-    source: bytes,
-    start: cython.Py_ssize_t,
-    end: cython.Py_ssize_t,
+    out: Writer, codec: Codec, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t
 ) -> cython.int:
     """An element between quotes; a backslash stands before what is taken as it is."""
     escape: cython.Py_ssize_t = find(source, 92, start, end)
     if escape < 0:
-        return _write_scalar(out, form, route, column, source, start, end)
+        return write_value(out, codec, source, start, end)
     text = bytearray()
     while escape >= 0:
         text += source[start:escape]
@@ -264,11 +320,58 @@ def _write_quoted(
         start = escape + 2
         escape = find(source, 92, start, end)
     text += source[start:end]
-    return _write_scalar(out, form, route, column, bytes(text), 0, len(text))
+    return write_value(out, codec, bytes(text), 0, len(text))
 
 
 def _no_array() -> FormError:
     return FormError("the value is no array", _REPORT)
 
 
-assert max(Form) == 17, "the numbers in _write_scalar follow plan.Form"
+def _write_composite(out: Writer, codec: Codec, source: bytes, start: int, end: int) -> int:
+    """Record text -> its attributes, one behind the other; nothing between two commas is null."""
+    text: bytes = source[start:end]
+    fields = _fields(text) if codec.attributes or text != b"()" else []
+    if len(fields) != len(codec.attributes):
+        raise FormError(
+            f"the value has {len(fields)} attributes, its type {len(codec.attributes)}", "the type was altered"
+        )
+    for attribute, field in zip(codec.attributes, fields, strict=True):
+        if field is None:
+            out.put(0)
+        else:
+            out.put(2)
+            write_value(out, attribute, field, 0, len(field))
+    return 0
+
+
+def _fields(text: bytes) -> list[bytes | None]:
+    """A record's fields, unquoted."""
+    if len(text) < 2 or not text.startswith(b"(") or not text.endswith(b")"):
+        raise FormError("the value is no record", _REPORT)
+    fields: list[bytes | None] = []
+    i = 1
+    while i < len(text):
+        field = bytearray()
+        quoted = present = False
+        while i < len(text) - 1 and (quoted or text[i] != 44):
+            present = True
+            if text[i] == 92:
+                field += text[i + 1 : i + 2]
+                i += 2
+            elif text[i] == 34 and quoted and text[i + 1] == 34:
+                field.append(34)
+                i += 2
+            else:
+                if text[i] == 34:
+                    quoted = not quoted
+                else:
+                    field.append(text[i])
+                i += 1
+        if quoted:
+            raise FormError("the value is no record", _REPORT)
+        fields.append(bytes(field) if present else None)
+        i += 1
+    return fields
+
+
+assert max(Form) == 21, "the numbers in write_value follow plan.Form"

@@ -18,6 +18,7 @@ if not cython.compiled:
 
 _FLOAT = struct.Struct("<f")
 _DOUBLE = struct.Struct("<d")
+_INFINITIES = (_DOUBLE.pack(float("inf")), _DOUBLE.pack(float("-inf")))
 _INT64_MIN = -(2**63)
 _INT64_MAX = 2**63 - 1
 # Every number of so many digits fits 64 bits.
@@ -105,9 +106,12 @@ def write_float(
             break
         i += 1
     try:
-        return out.raw(_DOUBLE.pack(float(text)) if double else _nearest_float(text))
+        body: bytes = _DOUBLE.pack(float(text)) if double else _nearest_float(text)
     except (ValueError, OverflowError) as error:
         raise FormError(_NOT_A_NUMBER, _REPORT) from error
+    if i == end and body in _INFINITIES:
+        raise FormError("the number does not fit a double", "set decimal.handling.mode=precise (or string)")
+    return out.raw(body)
 
 
 def _nearest_float(text: bytes) -> bytes:

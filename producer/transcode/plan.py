@@ -43,9 +43,40 @@ class Form(IntEnum):
     INTERVAL = 15
     """iso_8601 interval -> string with every field: P1Y2M3DT4H5M6.78S."""
     ARRAY = 16
-    """One-dimensional array text -> array of ["null", element]."""
+    """Array text of `depth` dimensions -> array of ["null", element], nested as deep."""
     FUNCTION = 17
-    """Any text -> what the column's Python function makes of it: the Avro body of T."""
+    """Any text -> what the value's Python function makes of it: the Avro body of T."""
+    ENUM = 18
+    """One of `labels`, unchanged -> string."""
+    COMPOSITE = 19
+    """Record text -> record, each attribute as ["null", T]."""
+    TIME_NANOS = 20
+    TIMESTAMP_NANOS = 21
+    """As those above, in nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuePlan:
+    """How one value's text is written; a tree for arrays and composites."""
+
+    form: Form
+    scale: int = 0
+    """Decimals, for DECIMAL; 1 lets TIME_MILLIS and TIMESTAMP_MILLIS cut off what is finer."""
+    element: ValuePlan | None = None
+    """For ARRAY: how each element is written."""
+    depth: int = 1
+    """For ARRAY: its dimensions."""
+    delimiter: str = ","
+    """For ARRAY: what stands between elements (pg_type.typdelim)."""
+    attributes: tuple[ValuePlan, ...] = ()
+    """For COMPOSITE, in their order."""
+    labels: frozenset[bytes] = frozenset()
+    """For ENUM."""
+    function: Callable[[bytes], bytes] | None = None
+    """For FUNCTION: text, UTF-8 -> Avro body of T."""
+
+
+NULL = b"\x00"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +84,22 @@ class ColumnPlan:
     """How one column is walked."""
 
     name: str
-    form: Form
     head: bytes
     """What stands before the value in a wal2json row: `{"name":"id","typeoid":23,"value":`."""
-    scale: int = 0
-    """Decimals, for DECIMAL (also as `element`)."""
-    element: Form | None = None
-    """The elements' form, for ARRAY; never ARRAY."""
+    value: ValuePlan | None
+    """None: Value leaves the column out; COPY does not read it unless the key holds it."""
     nullable: bool = True
     """True: written as ["null", T]; False: as T, and a NULL is a FormError (key columns)."""
+    null: bytes = NULL
+    """What a NULL is written as, where it may be one."""
+    absent: bytes = NULL
+    """What stands for the column in a before-image that does not hold it."""
     in_identity: bool = False
     """The old row in the log holds this column."""
     hides_nan: bool = False
     """A null of a new row may be a NaN or Infinity that the plugin could not print."""
-    function: Callable[[bytes], bytes] | None = None
-    """For FUNCTION (also of elements): text, UTF-8 -> Avro body of T."""
+    key: ValuePlan | None = None
+    """How the key holds a column that Value leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +108,7 @@ class TablePlan:
 
     topic: str
     columns: tuple[ColumnPlan, ...]
+    """In the order in which rows hold them."""
     key: tuple[int, ...]
     """Indexes of the key columns, in key order; empty: null key."""
     key_frame: bytes
@@ -86,6 +119,8 @@ class TablePlan:
     """source.schema and source.table as Avro strings, one behind the other."""
     json_names: bytes
     """What names the table in a wal2json record: `"schema":"public","table":"orders"`."""
+    order: tuple[int, ...] = ()
+    """Indexes of the columns as Value has them; empty: as rows have them."""
     full_identity: bool = False
     """REPLICA IDENTITY FULL: an update's before-image is complete and is sent."""
 
@@ -97,3 +132,11 @@ class FormError(ValueError):
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
+
+
+CHANGED = "run again: the table was changed"
+"""The remedy for a row that is not of the shape that was read just before."""
+
+
+class UnknownLabel(FormError):
+    """An enum's label that the schema does not list: the type was altered."""

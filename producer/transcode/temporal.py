@@ -23,6 +23,8 @@ _FAR_DAYS: cython.longlong = 2_147_483_648
 # 294247-01-10 04:00:54.775807: the last microsecond that a long can count is the infinity's.
 _LAST_DAY: cython.longlong = 106_751_991
 _LAST_MICROS: cython.longlong = 14_454_775_807
+# Microseconds whose nanoseconds a long can count.
+_LAST_NANOS: cython.longlong = 9_223_372_036_854_775
 _INTERVAL = re.compile(
     rb"P(?:(-?[0-9]+)Y)?(?:(-?[0-9]+)M)?(?:(-?[0-9]+)D)?"
     rb"(?:T(?:(-?[0-9]+)H)?(?:(-?[0-9]+)M)?(?:(-?[0-9]+(?:\.[0-9]+)?)S)?)?"
@@ -147,21 +149,33 @@ def write_date(out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython
 
 
 def write_time(
-    out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, millis: cython.bint
+    out: Writer,
+    source: bytes,
+    start: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    form: cython.int,
+    cut: cython.bint,
 ) -> cython.int:
-    """A time -> int milliseconds or long microseconds since midnight."""
+    """A time -> int milliseconds, long microseconds or nanoseconds since midnight, by its form."""
     micros: cython.longlong = _micros(source, start, end)
-    if not millis:
+    if form == 11:
         return out.long(micros)
-    if micros % 1000:
+    if form == 20:
+        return out.long(micros * 1000)
+    if micros % 1000 and not cut:
         raise _finer()
     return out.long(micros // 1000)
 
 
 def write_timestamp(
-    out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, millis: cython.bint
+    out: Writer,
+    source: bytes,
+    start: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    form: cython.int,
+    cut: cython.bint,
 ) -> cython.int:
-    """A timestamp -> long since the epoch; the infinities are long's ends."""
+    """A timestamp -> long since the epoch, in the unit of its form; the infinities are long's ends."""
     infinite: cython.int = _infinite(source, start, end)
     if infinite:
         # ~x is -x - 1: a literal of the lowest long is no literal of C.
@@ -173,16 +187,30 @@ def write_timestamp(
         raise _malformed()
     days: cython.longlong = _days(source, start, dash, bc)
     micros: cython.longlong = _micros(source, dash + 7, last)
-    if millis:
-        if micros % 1000:
+    if form == 12:
+        if micros % 1000 and not cut:
             raise _finer()
         return out.long(days * _DAY_MILLIS + micros // 1000)
+    if form == 21:
+        return _write_nanos(out, days, micros)
     if days > _LAST_DAY or (days == _LAST_DAY and micros >= _LAST_MICROS) or days < -_LAST_DAY:
         raise FormError(
             "the timestamp lies beyond what microseconds in a long can say (294247-01-10)",
             "set time.precision.mode=connect (milliseconds), or mend the row",
         )
     return out.long(days * _DAY_MICROS + micros)
+
+
+@cython.cfunc
+def _write_nanos(out: Writer, days: cython.longlong, micros: cython.longlong) -> cython.int:
+    if days < _LAST_DAY and days > -_LAST_DAY:
+        micros += days * _DAY_MICROS
+        if micros < _LAST_NANOS and micros > -_LAST_NANOS:
+            return out.long(micros * 1000)
+    raise FormError(
+        "the timestamp lies beyond what nanoseconds in a long can say (1677 to 2262)",
+        "set time.precision.mode=adaptive (microseconds), or mend the row",
+    )
 
 
 def _finer() -> FormError:

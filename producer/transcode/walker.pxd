@@ -1,6 +1,7 @@
-from producer.transcode.forms cimport Route, write_value
+from producer.transcode.forms cimport Route
+from producer.transcode.image cimport Image
 from producer.transcode.numbers cimport read_lsn
-from producer.transcode.spans cimport bare_end, copy_unescape, find, json_string_end, json_unescape, matches
+from producer.transcode.spans cimport find, json_string_end, matches
 from producer.transcode.writer cimport Writer
 
 cdef class Walker:
@@ -12,14 +13,14 @@ cdef class Walker:
     cdef readonly int column
     cdef readonly long long lsn
     cdef readonly int suspects
+    cdef readonly int holes
     cdef dict _routes
     cdef Route _route
     cdef Route _copied
     cdef Route _last
-    cdef Writer _new
-    cdef Writer _old
+    cdef Image _new
+    cdef Image _old
     cdef Writer _out
-    cdef Writer _scratch
     cdef bytes _record_head
     cdef bytes _source_head
     cdef bytes _sequence_head
@@ -29,9 +30,5 @@ cdef class Walker:
     cdef bytes _times
     cdef int _row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
     cdef Route _find(self, bytes message, Py_ssize_t at)
-    cdef Py_ssize_t _image(self, bytes message, Py_ssize_t at, Route route, Writer image, bint identity) except? -1
-    cdef Py_ssize_t _json_value(self, bytes message, Py_ssize_t at, Route route, int column, Writer image) except -1
-    cdef bytes _key_of(self, Route route, Writer image)
     cdef bytes _envelope(self, Route route, bint before, bint after, int op, long long ordinal)
-    cdef int _copy(self, bytes row, Route route) except -1
     cdef int _keep(self, Route route, int code, bytes key, bytes value) except -1

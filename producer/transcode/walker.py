@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import cython
 
-from producer.transcode.plan import FormError, TablePlan
+from producer.transcode.plan import CHANGED, FormError, TablePlan
 
 if not cython.compiled:
-    from producer.transcode.forms import Route, write_value
+    from producer.transcode.forms import Route
+    from producer.transcode.image import Image
     from producer.transcode.numbers import read_lsn
-    from producer.transcode.spans import bare_end, copy_unescape, find, json_string_end, json_unescape, matches
+    from producer.transcode.spans import find, json_string_end, matches
     from producer.transcode.writer import Writer
 
 compiled: bool = cython.compiled
@@ -30,11 +31,8 @@ KEY_CHANGE = 3
 OTHER = 4
 """No row, or a row outside of the transaction."""
 
-_NULL_IN_KEY = "a key column is NULL"
-_NULL_REMEDY = "a key must be whole: name other columns, or make the column NOT NULL"
 _NOT_LOGGED = "a key column is not in what the log holds of an old row"
 _NOT_LOGGED_REMEDY = "set REPLICA IDENTITY FULL, or key the topic by the replica identity's columns"
-_CHANGED = "run again: the table was changed"
 
 
 @cython.cfunc
@@ -56,15 +54,15 @@ class Walker:
         self.column = -1
         self.lsn = 0
         self.suspects = 0
+        self.holes = 0
         self._routes: dict[bytes, Route] = {}
         # The next row's table, most likely: of the stream, and of a snapshot.
         self._route: Route | None = None
         self._copied: Route | None = None
         self._last: Route | None = None
-        self._new = Writer()
-        self._old = Writer()
+        self._new = Image()
+        self._old = Image()
         self._out = Writer()
-        self._scratch = Writer()
         self._record_head = b"\x00"
         self._source_head = b""
         self._sequence_head = b""
@@ -76,11 +74,6 @@ class Walker:
     def install(self, plan: TablePlan) -> None:
         """Walk the rows of the plan's table by it from now on."""
         self._routes[plan.json_names] = Route(plan)
-        self._route = None
-
-    def forget(self, json_names: bytes) -> None:
-        """Walk no more rows of the table that is named so."""
-        self._routes.pop(json_names, None)
         self._route = None
 
     def plan(self) -> TablePlan:
@@ -123,13 +116,17 @@ class Walker:
             code: cython.int = self._row(message, start, ordinal)
         except IndexError:
             code = SHAPE
-        if code == SHAPE:
-            self.column = -1
+        except FormError:
+            self.column = max(self._new.column, self._old.column, self.column)
+            raise
+        self.suspects = self._new.suspects
+        self.holes = self._new.holes
         return code
 
     def _row(self, message: bytes, start: cython.Py_ssize_t, ordinal: cython.longlong) -> cython.int:
         at: cython.Py_ssize_t = start + 13
         route: Route | None
+        self._new.column = self._old.column = -1
         if not matches(message, start, b'{"action":"'):
             return OTHER
         action: cython.int = message[start + 11]
@@ -154,20 +151,20 @@ class Walker:
         if action == 68:
             if not matches(message, at, b',"identity":['):
                 return SHAPE
-            at = self._image(message, at + 13, route, self._old, True)
+            at = self._old.from_json(message, at + 13, route, True)
             if not _is_end(message, at):
                 return SHAPE
             if not route.key_logged:
                 self.column = route.unlogged
                 raise FormError(_NOT_LOGGED, _NOT_LOGGED_REMEDY)
-            key = self._key_of(route, self._old)
+            key = self._old.key(route, self._out)
             return self._keep(route, DELETE, key, self._envelope(route, True, False, 100, ordinal))
         if not matches(message, at, b',"columns":['):
             return SHAPE
-        at = self._image(message, at + 12, route, self._new, False)
+        at = self._new.from_json(message, at + 12, route, False)
         if at < 0:
             return SHAPE
-        key = self._key_of(route, self._new)
+        key = self._new.key(route, self._out)
         if action == 73 or message[at] == 125:
             if not _is_end(message, at):
                 return SHAPE
@@ -176,11 +173,11 @@ class Walker:
             )
         if not matches(message, at, b',"identity":['):
             return SHAPE
-        at = self._image(message, at + 13, route, self._old, True)
+        at = self._old.from_json(message, at + 13, route, True)
         if not _is_end(message, at):
             return SHAPE
         # A key that the log does not hold cannot be seen to change.
-        old_key: bytes | None = self._key_of(route, self._old) if route.key_logged else key
+        old_key: bytes | None = self._old.key(route, self._out) if route.key_logged else key
         if old_key == key:
             return self._keep(route, RECORD, key, self._envelope(route, route.full_identity, True, 117, ordinal))
         old_value = self._envelope(route, True, False, 100, ordinal)
@@ -209,90 +206,6 @@ class Walker:
             self._route = route
         return route
 
-    def _image(
-        self, message: bytes, at: cython.Py_ssize_t, route: Route, image: Writer, identity: cython.bint
-    ) -> cython.Py_ssize_t:
-        """One row's columns, up to behind the closing bracket; -1 when they are not the plan's."""
-        column: cython.int = 0
-        first: cython.bint = True
-        start: cython.Py_ssize_t
-        image.rewind()
-        if not identity:
-            self.suspects = 0
-        while column < route.count:
-            if identity and not route.in_identity[column]:
-                image.put(0)
-                column += 1
-                continue
-            if first:
-                first = False
-            else:
-                if message[at] != 44:
-                    return -1
-                at += 1
-            head: bytes = route.heads[column]
-            if not matches(message, at, head):
-                return -1
-            at += len(head)
-            self.column = column
-            if message[at] == 110:
-                if not matches(message, at, b"null"):
-                    return -1
-                if not route.nullable[column]:
-                    raise FormError(_NULL_IN_KEY, _NULL_REMEDY)
-                if not identity and route.hides_nan[column]:
-                    self.suspects += 1
-                image.put(0)
-                at += 4
-            else:
-                if route.nullable[column]:
-                    image.put(2)
-                start = image.at
-                at = self._json_value(message, at, route, column, image)
-                if route.key_column[column]:
-                    route.starts[column] = start
-                    route.ends[column] = image.at
-            if message[at] != 125:
-                return -1
-            at += 1
-            column += 1
-        if message[at] != 93:
-            return -1
-        self.column = -1
-        return at + 1
-
-    def _json_value(
-        self, message: bytes, at: cython.Py_ssize_t, route: Route, column: cython.int, image: Writer
-    ) -> cython.Py_ssize_t:
-        """A string, number, true or false; where it ends."""
-        end: cython.Py_ssize_t
-        if message[at] == 34:
-            end = json_string_end(message, at + 1)
-            if find(message, 92, at + 1, end) >= 0:
-                text = json_unescape(self._scratch, message, at + 1, end)
-                write_value(image, route, column, text, 0, len(text))
-            else:
-                write_value(image, route, column, message, at + 1, end)
-            return end + 1
-        end = bare_end(message, at)
-        write_value(image, route, column, message, at, end)
-        return end
-
-    def _key_of(self, route: Route, image: Writer) -> bytes | None:
-        """The framed key, from the key columns in `image`."""
-        out = self._out
-        i: cython.Py_ssize_t = 0
-        column: cython.int = route.key[0]
-        if column < 0:
-            return None
-        out.rewind()
-        out.raw(route.key_frame)
-        while column >= 0:
-            out.append(image, route.starts[column], route.ends[column])
-            i += 1
-            column = route.key[i]
-        return out.take(0, out.at)
-
     def _envelope(
         self, route: Route, before: cython.bint, after: cython.bint, op: cython.int, ordinal: cython.longlong
     ) -> bytes:
@@ -303,10 +216,10 @@ class Walker:
         out.raw(route.value_frame)
         out.put(2 if before else 0)
         if before:
-            out.append(self._old, 0, self._old.at)
+            out.append(self._old.data, 0, self._old.data.at)
         out.put(2 if after else 0)
         if after:
-            out.append(self._new, 0, self._new.at)
+            out.append(self._new.data, 0, self._new.data.at)
         out.raw(self._source_head)
         out.put(2)
         out.long(len(self._sequence_head) + len(digits) + 2)
@@ -345,52 +258,12 @@ class Walker:
         self.lsn = lsn
         self.column = -1
         try:
-            self._copy(row, route)
+            self._new.from_copy(row, route)
         except IndexError as error:
-            raise FormError("the field is not as COPY writes it", _CHANGED) from error
-        self.column = -1
-        key = self._key_of(route, self._new)
+            self.column = self._new.column
+            raise FormError("the field is not as COPY writes it", CHANGED) from error
+        except FormError:
+            self.column = self._new.column
+            raise
+        key = self._new.key(route, self._out)
         self._keep(route, RECORD, key, self._envelope(route, False, True, 114, 0))
-
-    def _copy(self, row: bytes, route: Route) -> cython.int:
-        image = self._new
-        at: cython.Py_ssize_t = 0
-        end: cython.Py_ssize_t
-        start: cython.Py_ssize_t
-        escape: cython.Py_ssize_t
-        size: cython.Py_ssize_t = len(row)
-        column: cython.int = 0
-        if size and row[size - 1] == 10:
-            size -= 1
-        image.rewind()
-        while column < route.count:
-            self.column = column
-            if at > size:
-                raise FormError("the row has fewer fields than the table", _CHANGED)
-            end = find(row, 9, at, size)
-            if end < 0:
-                end = size
-            escape = find(row, 92, at, end)
-            if escape == at and end == at + 2 and row[at + 1] == 78:
-                if not route.nullable[column]:
-                    raise FormError(_NULL_IN_KEY, _NULL_REMEDY)
-                image.put(0)
-            else:
-                if route.nullable[column]:
-                    image.put(2)
-                start = image.at
-                if escape >= 0:
-                    text = copy_unescape(self._scratch, row, at, end)
-                    write_value(image, route, column, text, 0, len(text))
-                else:
-                    write_value(image, route, column, row, at, end)
-                if route.key_column[column]:
-                    route.starts[column] = start
-                    route.ends[column] = image.at
-            at = end + 1
-            column += 1
-        # A table without columns has empty rows.
-        if at != size + 1 and (route.count or size):
-            self.column = -1
-            raise FormError("the row has more fields than the table", _CHANGED)
-        return 0

@@ -14,3 +14,4 @@ cdef class Writer:
     cdef int append(self, Writer other, Py_ssize_t start, Py_ssize_t end) except -1
     cdef bytes take(self, Py_ssize_t start, Py_ssize_t end)
     cdef int rewind(self) except -1
+    cdef int swap(self, Writer other) except -1

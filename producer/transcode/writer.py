@@ -111,6 +111,19 @@ class Writer:
             self.at += size
         return 0
 
+    def swap(self, other: Writer) -> cython.int:
+        """Exchange what two writers hold."""
+        data = self.data
+        at: cython.Py_ssize_t = self.at
+        capacity: cython.Py_ssize_t = self.capacity
+        self.data = other.data
+        self.at = other.at
+        self.capacity = other.capacity
+        other.data = data
+        other.at = at
+        other.capacity = capacity
+        return 0
+
     def take(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> bytes:
         """A copy of what was written between two places."""
         if start < 0 or end < start or end > self.at:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from decimal import Decimal
 from typing import Any
 
@@ -72,8 +73,8 @@ VALUES: list[tuple[str, str, Any]] = [
     ("inet", "'192.168.0.1/24'", "192.168.0.1/24"),
     ("int4range", "'[1,10)'", "[1,10)"),
     ("tstzrange", "'[2026-01-01 00:00+02,)'", '["2025-12-31 22:00:00+00",)'),
-    ("point", "'(1.5,2.5)'", "(1.5,2.5)"),
-    ("address", "'(\"Main St, 1\",12345)'", '("Main St, 1",12345)'),
+    ("point", "'(1.5,2.5)'", {"x": 1.5, "y": 2.5, "wkb": struct.pack("<BIdd", 1, 1, 1.5, 2.5), "srid": None}),
+    ("address", "'(\"Main St, 1\",12345)'", {"street": "Main St, 1", "zip": 12345}),
     ("integer[]", "'{1,2,NULL}'", [1, 2, None]),
     (
         "text[]",
@@ -87,7 +88,7 @@ VALUES: list[tuple[str, str, Any]] = [
     ("bytea[]", "ARRAY['\\xdead'::bytea]", [b"\xde\xad"]),
     ("jsonb[]", "ARRAY['{\"a\": 1}'::jsonb]", ['{"a": 1}']),
     ("mood[]", "'{ok,NULL}'", ["ok", None]),
-    ("integer[][]", "'{{1,2},{3,4}}'", "{{1,2},{3,4}}"),
+    ("integer[][]", "'{{1,2},{3,4}}'", [[1, 2], [3, 4]]),
 ]
 TYPES = (
     "CREATE TYPE mood AS ENUM ('sad', 'ok')",

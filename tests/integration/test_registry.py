@@ -18,6 +18,7 @@ from producer.events import Column, PgType, Relation
 from producer.schema import fixed
 from producer.schema.avro import table_schema
 from producer.schema.registry import Registry
+from producer.schema.types import Modes
 
 INT4 = PgType(oid=23, schema="pg_catalog", name="int4", kind="base")
 TEXT = PgType(oid=25, schema="pg_catalog", name="text", kind="base")
@@ -79,7 +80,7 @@ def test_registered_schemas_come_back_by_their_id(connect: Connect, subject: str
         oid=1, schema="public", name="a b", columns=columns, key=("id",), identity="default",
         identity_columns=frozenset({"id"}),
     )  # fmt: skip
-    text = table_schema(relation, prefix=subject.split(".")[0]).value_schema
+    text = table_schema(relation, modes=Modes(prefix=subject.split(".")[0])).value_schema
     number = connect().register(subject, text)
     assert number > 0
     assert connect().register(subject, text) == number
@@ -130,7 +131,7 @@ def test_added_and_dropped_columns_are_compatible(connect: Connect, admin: Schem
             oid=1, schema="public", name="orders", columns=columns, key=("id",), identity="default",
             identity_columns=frozenset({"id"}),
         )  # fmt: skip
-        registry.register(subject, table_schema(relation, prefix=subject.split(".")[0]).value_schema)
+        registry.register(subject, table_schema(relation, modes=Modes(prefix=subject.split(".")[0])).value_schema)
         admin.set_compatibility(subject, "BACKWARD")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer.transcode.plan import ColumnPlan, Form, TablePlan
+from producer.transcode.plan import ColumnPlan, Form, TablePlan, ValuePlan
 from tests import builds
 
 _BUILDS: dict[str, Any] = {"compiled": builds.compiled(), "uncompiled": builds.uncompiled()}
@@ -22,9 +22,10 @@ _QUICK = settings(max_examples=150, deadline=None)
 
 
 def _plan(form: Form, *, scale: int = 0, element: Form | None = None) -> TablePlan:
-    column = ColumnPlan(
-        name="v", form=form, head=b'{"name":"v","typeoid":1,"value":', scale=scale, element=element, nullable=False
-    )
+    value = ValuePlan(form=form, scale=scale)
+    if element is not None:
+        value = ValuePlan(form=form, element=ValuePlan(form=element, scale=scale))
+    column = ColumnPlan(name="v", head=b'{"name":"v","typeoid":1,"value":', value=value, nullable=False)
     return TablePlan(
         topic="t", columns=(column,), key=(0,), key_frame=b"", value_frame=b"", names=b"",
         json_names=b'"schema":"s","table":"t"',

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from producer.transcode.plan import ColumnPlan, Form, TablePlan
+from producer.transcode.plan import ColumnPlan, Form, TablePlan, ValuePlan
 from tests import builds
 
 _BUILDS: dict[str, Any] = {"compiled": builds.compiled(), "uncompiled": builds.uncompiled()}
@@ -49,8 +49,27 @@ def _broken(draw: st.DrawFn) -> bytes:
     return bytes(text)
 
 
-def _plan(form: Form, element: Form | None = None) -> TablePlan:
-    column = ColumnPlan(name="v", form=form, head=_HEAD, scale=2, element=element)
+def _values() -> st.SearchStrategy[ValuePlan]:
+    """Scalars; arrays and records of them, one in the other."""
+    scalars = st.builds(ValuePlan, form=st.sampled_from(_SCALARS), scale=st.integers(0, 2))
+    return st.recursive(
+        scalars,
+        lambda inner: (
+            st.builds(
+                ValuePlan,
+                form=st.just(Form.ARRAY),
+                element=inner,
+                depth=st.integers(1, 3),
+                delimiter=st.sampled_from(",;:"),
+            )
+            | st.builds(ValuePlan, form=st.just(Form.COMPOSITE), attributes=st.lists(inner, max_size=3).map(tuple))
+        ),
+        max_leaves=4,
+    )
+
+
+def _plan(value: ValuePlan) -> TablePlan:
+    column = ColumnPlan(name="v", head=_HEAD, value=value)
     return TablePlan(
         topic="t", columns=(column,), key=(), key_frame=b"", value_frame=b"\x00", names=b"n",
         json_names=b'"schema":"s","table":"t"',
@@ -84,12 +103,12 @@ def _record(value: bytes) -> bytes:
 
 
 @settings(max_examples=1500, deadline=None)
-@given(form=st.sampled_from(_SCALARS), element=st.sampled_from([None, *_SCALARS]), text=_broken(), bare=st.booleans())
-@example(form=Form.DECIMAL, element=None, text=b"9" * 5000, bare=True)
-@example(form=Form.STRING, element=Form.STRING, text=b'{"\\\xe9"}', bare=False)
-def test_both_builds_make_the_same_of_any_text(form: Form, element: Form | None, text: bytes, bare: bool) -> None:
+@given(value=_values(), text=_broken(), bare=st.booleans())
+@example(value=ValuePlan(form=Form.DECIMAL), text=b"9" * 5000, bare=True)
+@example(value=ValuePlan(form=Form.ARRAY, element=ValuePlan(form=Form.STRING)), text=b'{"\\\xe9"}', bare=False)
+def test_both_builds_make_the_same_of_any_text(value: ValuePlan, text: bytes, bare: bool) -> None:
     """Also of what no server prints."""
-    plan = _plan(form) if element is None else _plan(Form.ARRAY, element)
+    plan = _plan(value)
     shown = text if bare else json.dumps(text.decode("latin-1"), ensure_ascii=False).encode("latin-1")
     row = text.replace(b"\\", b"\\\\") + b"\n"
     assert _walk("compiled", plan, _record(shown), row) == _walk("uncompiled", plan, _record(shown), row)
@@ -104,7 +123,7 @@ def test_both_builds_make_the_same_of_any_record(data: st.DataObject) -> None:
         record[data.draw(st.integers(0, len(record) - 1))] = data.draw(_BYTES)
     cut = bytes(record[: data.draw(st.integers(0, len(record)) | st.just(len(record)))])
     row = data.draw(st.lists(st.sampled_from([b"a", b"\\", b"N", b"n", b"\t", b"\n", b"x41", b"\xff"]), max_size=6))
-    plan = _plan(Form.STRING)
+    plan = _plan(ValuePlan(form=Form.STRING))
     assert _walk("compiled", plan, cut, b"".join(row)) == _walk("uncompiled", plan, cut, b"".join(row))
 
 

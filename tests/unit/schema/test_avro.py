@@ -10,13 +10,14 @@ import pytest
 from producer.events import Column, PgType, Relation
 from producer.schema.avro import define_once, table_schema
 from producer.schema.fixed import SOURCE, TRANSACTION_BLOCK
+from producer.schema.types import Modes
 
 INT4 = PgType(oid=23, schema="pg_catalog", name="int4", kind="base")
 INT8 = PgType(oid=20, schema="pg_catalog", name="int8", kind="base")
 TEXT = PgType(oid=25, schema="pg_catalog", name="text", kind="base")
 NUMERIC = PgType(oid=1700, schema="pg_catalog", name="numeric", kind="base")
 NUMERICS = PgType(oid=1231, schema="pg_catalog", name="_numeric", kind="base", category="A", element=NUMERIC)
-MONEY = PgType(oid=790, schema="pg_catalog", name="money", kind="base")
+QUERY = PgType(oid=3615, schema="pg_catalog", name="tsquery", kind="base")
 
 
 def relation(*columns: Column, key: tuple[str, ...] = (), schema: str = "public", name: str = "orders") -> Relation:
@@ -36,13 +37,13 @@ ORDERS = relation(
     Column(name="note", attnum=2, type=TEXT),
     Column(name="id", attnum=3, type=INT8, not_null=True),
     Column(name="order-date", attnum=5, type=TEXT, not_null=True),
-    Column(name="price", attnum=6, type=MONEY),
+    Column(name="price", attnum=6, type=QUERY),
     key=("id", "line"),
 )
 
 
 def test_envelope() -> None:
-    found = table_schema(ORDERS, prefix="shop")
+    found = table_schema(ORDERS, modes=Modes(prefix="shop"))
     assert found.relation is ORDERS
     assert found.topic == "shop.public.orders"
     value = {
@@ -61,7 +62,7 @@ def test_envelope() -> None:
             },
             {
                 "name": "price",
-                "type": ["null", {"type": "string", "postgres.type": "money"}],
+                "type": ["null", {"type": "string", "postgres.type": "tsquery"}],
                 "default": None,
             },
         ],
@@ -87,7 +88,7 @@ def test_envelope() -> None:
 
 
 def test_key_in_key_order() -> None:
-    found = table_schema(ORDERS, prefix="shop")
+    found = table_schema(ORDERS, modes=Modes(prefix="shop"))
     assert found.key_schema is not None
     assert json.loads(found.key_schema) == {
         "type": "record",
@@ -99,15 +100,15 @@ def test_key_in_key_order() -> None:
 
 
 def test_no_key() -> None:
-    found = table_schema(relation(Column(name="x", attnum=1, type=INT4, not_null=True)), prefix="shop")
+    found = table_schema(relation(Column(name="x", attnum=1, type=INT4, not_null=True)), modes=Modes(prefix="shop"))
     assert found.key_schema is None
     before = json.loads(found.value_schema)["fields"][0]["type"][1]
     assert before["fields"] == [{"name": "x", "type": ["null", "int"], "default": None, "postgres.not_null": True}]
 
 
 def test_texts_are_compact_and_stable() -> None:
-    found = table_schema(ORDERS, prefix="shop")
-    assert found == table_schema(ORDERS, prefix="shop")
+    found = table_schema(ORDERS, modes=Modes(prefix="shop"))
+    assert found == table_schema(ORDERS, modes=Modes(prefix="shop"))
     assert found.key_schema == (
         '{"type":"record","name":"Key","namespace":"shop.public.orders","fields":[{"name":"id","type":"long"},'
         '{"name":"line","type":"int"}],"connect.name":"shop.public.orders.Key"}'
@@ -124,7 +125,7 @@ def test_texts_are_compact_and_stable() -> None:
 )
 def test_illegal_names_parse_once_escaped(schema: str, name: str, prefix: str, space: str) -> None:
     column = Column(name="naïve “x”", attnum=1, type=INT4, not_null=True)
-    found = table_schema(relation(column, key=(column.name,), schema=schema, name=name), prefix=prefix)
+    found = table_schema(relation(column, key=(column.name,), schema=schema, name=name), modes=Modes(prefix=prefix))
     for text, record in ((found.key_schema, "Key"), (found.value_schema, "Envelope")):
         assert text is not None
         parsed = fastavro.parse_schema(json.loads(text))
@@ -140,7 +141,7 @@ def test_named_types_are_defined_once() -> None:
         Column(name="c", attnum=3, type=NUMERIC, not_null=True),
         key=("c",),
     )
-    found = table_schema(table, prefix="shop")
+    found = table_schema(table, modes=Modes(prefix="shop"))
     full = "io.debezium.data.VariableScaleDecimal"
     fields = json.loads(found.value_schema)["fields"][0]["type"][1]["fields"]
     assert fields[0]["type"][1]["connect.name"] == full
@@ -161,12 +162,12 @@ def test_define_once_leaves_its_input_alone() -> None:
 
 
 def test_defaults_are_valid() -> None:
-    value = json.loads(table_schema(ORDERS, prefix="shop").value_schema)
+    value = json.loads(table_schema(ORDERS, modes=Modes(prefix="shop")).value_schema)
     parsed = fastavro.parse_schema(value)
     # A reader that knows columns, and fields of the source, which the writer did not.
     older = table_schema(
         relation(*(column for column in ORDERS.columns if column.name in ORDERS.key), key=ORDERS.key),
-        prefix="shop",
+        modes=Modes(prefix="shop"),
     )
     writer = fastavro.parse_schema(json.loads(older.value_schema))
     assert _resolve(writer, parsed) == {

@@ -10,7 +10,8 @@ from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.schema.avro import table_schema
 from producer.schema.plan import json_string, table_plan
-from producer.transcode.plan import Form
+from producer.schema.types import Modes
+from producer.transcode.plan import Form, ValuePlan
 from producer.transcode.source_block import SourceBlock
 from producer.transcode.walker import RECORD, Walker
 
@@ -59,7 +60,7 @@ def test_json_strings_as_escape_json_writes_them(text: str, printed: str) -> Non
 
 
 def test_what_a_plan_says() -> None:
-    plan = table_plan(ORDERS, topic="shop.public.orders", key_id=1, value_id=0x01020304)
+    plan = table_plan(ORDERS, topic="shop.public.orders", key_id=1, value_id=0x01020304, modes=Modes())
     assert plan.topic == "shop.public.orders"
     assert plan.key == (2, 0)
     assert plan.key_frame == b"\0\0\0\0\1"
@@ -74,14 +75,15 @@ def test_what_a_plan_says() -> None:
     assert mood.head == b'{"name":"mood","typeoid":-294967296,"value":'
     assert [column.nullable for column in plan.columns] == [False, True, False, True, True, True, True]
     assert [column.in_identity for column in plan.columns] == [True, False, True, False, False, False, False]
-    assert (prices.form, prices.element, prices.scale) == (Form.ARRAY, Form.DECIMAL, 2)
-    assert at.form is Form.FUNCTION
-    assert at.function is not None
-    assert (id_.form, total.form) == (Form.LONG, Form.VARIABLE_DECIMAL)
+    decimals = ValuePlan(form=Form.DECIMAL, scale=2)
+    assert prices.value == ValuePlan(form=Form.ARRAY, element=decimals)
+    assert at.value is not None
+    assert at.value.form is Form.FUNCTION
+    assert (id_.value, total.value) == (ValuePlan(form=Form.LONG), ValuePlan(form=Form.VARIABLE_DECIMAL))
 
 
 def test_oids_may_be_printed_unsigned() -> None:
-    plan = table_plan(ORDERS, topic="t", key_id=1, value_id=2, signed_oids=False)
+    plan = table_plan(ORDERS, topic="t", key_id=1, value_id=2, modes=Modes(), signed_oids=False)
     assert plan.columns[-1].head == b'{"name":"mood","typeoid":4000000000,"value":'
 
 
@@ -95,7 +97,7 @@ def test_without_a_key_and_under_full_identity() -> None:
         identity="full",
         identity_columns=frozenset({"x"}),
     )
-    plan = table_plan(relation, topic="t", key_id=None, value_id=2)
+    plan = table_plan(relation, topic="t", key_id=None, value_id=2, modes=Modes())
     assert plan.key == ()
     assert plan.key_frame == b""
     assert plan.full_identity
@@ -105,8 +107,8 @@ def test_without_a_key_and_under_full_identity() -> None:
 
 
 def test_a_row_walked_by_the_plan_is_read_by_the_schema() -> None:
-    schema = table_schema(ORDERS, prefix="shop")
-    plan = table_plan(ORDERS, topic=schema.topic, key_id=1, value_id=2)
+    schema = table_schema(ORDERS, modes=Modes(prefix="shop"))
+    plan = table_plan(ORDERS, topic=schema.topic, key_id=1, value_id=2, modes=Modes())
     walker = Walker()
     walker.install(plan)
     parts = SourceBlock(version="1", name="shop", database="db").transaction(

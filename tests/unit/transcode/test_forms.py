@@ -8,17 +8,22 @@ from typing import Any
 
 import pytest
 
-from producer.transcode.plan import ColumnPlan, Form, TablePlan
+from producer.transcode.plan import ColumnPlan, Form, TablePlan, ValuePlan
 
 Build = dict[str, Any]
 
 
 def plan(form: Form, *, scale: int = 0, element: Form | None = None, function: Any = None) -> TablePlan:
     """A table of one key column: its key is the value's Avro body, nothing else."""
-    column = ColumnPlan(
-        name="v", form=form, head=b'{"name":"v","typeoid":1,"value":', scale=scale, element=element, nullable=False,
-        function=function,
-    )  # fmt: skip
+    value = ValuePlan(form=form, scale=scale, function=function)
+    if element is not None:
+        value = ValuePlan(form=form, element=ValuePlan(form=element, scale=scale, function=function))
+    return table(value)
+
+
+def table(value: ValuePlan) -> TablePlan:
+    """As `plan`, of any value."""
+    column = ColumnPlan(name="v", head=b'{"name":"v","typeoid":1,"value":', value=value, nullable=False)
     return TablePlan(
         topic="t", columns=(column,), key=(0,), key_frame=b"", value_frame=b"", names=b"",
         json_names=b'"schema":"s","table":"t"',

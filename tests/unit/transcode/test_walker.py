@@ -14,6 +14,7 @@ from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.schema.avro import TableSchema, table_schema
 from producer.schema.plan import table_plan
+from producer.schema.types import Modes
 from producer.transcode.source_block import SourceBlock, times
 
 Build = dict[str, Any]
@@ -102,14 +103,14 @@ def relation(type: PgType, typmod: int, *, identity: Any = "default") -> Relatio
 
 
 def walker(build: Build, shape: Relation) -> tuple[Any, Any, TableSchema]:
-    plan = table_plan(shape, topic="p.public.t", key_id=1, value_id=2)
+    plan = table_plan(shape, topic="p.public.t", key_id=1, value_id=2, modes=Modes())
     made = build["walker"].Walker()
     made.install(plan)
     block = SourceBlock(version="1", name="p", database="db")
     parts = block.transaction(record_head=HEAD, xid=745, commit_lsn=Lsn(500), commit_us=COMMIT_US, previous=Lsn(400))
     made.begin(**asdict(parts))
     made.clock(times(NOW_US))
-    return made, plan, table_schema(shape, prefix="p")
+    return made, plan, table_schema(shape, modes=Modes(prefix="p"))
 
 
 def message(action: str, columns: str = "", identity: str = "") -> bytes:
