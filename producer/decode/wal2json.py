@@ -7,6 +7,7 @@ truncates, and the true shape of a row that did not match.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -152,7 +153,7 @@ def decode(message: bytes, start: int = 0) -> Record:
     """Read one record, beginning at `start`.
 
     Raises:
-        DecodeError: with the first bytes of a record that is no wal2json.
+        DecodeError: with the head of a record that is no wal2json.
     """
     try:
         record = _decoder.decode(memoryview(message)[start:])
@@ -172,12 +173,29 @@ def decode(message: bytes, start: int = 0) -> Record:
             _shape(record.columns),
             _shape(record.identity),
         )
-    except (msgspec.DecodeError, ValueError) as error:
-        head = message[start : start + 60]
+    except (msgspec.DecodeError, ValueError, DecodeError) as error:
+        reason = error.message if isinstance(error, DecodeError) else error
         raise DecodeError(
-            f"a wal2json record of {len(message) - start} bytes cannot be read: {error}; it begins {head!r}",
+            f"a wal2json record of {len(message) - start} bytes cannot be read: {reason}; it begins "
+            f"{head(message, start)}",
             remedy="report it with the plugin's version; to leave its table out, set table.exclude.list",
         ) from error
+
+
+def head(message: bytes, start: int) -> str:
+    """How a record begins, up to its table's name: what may be shown of one that cannot be read.
+
+    Nothing of a row's values is in it, whatever the record looks like.
+    """
+    found = _HEAD.match(message, start)
+    return found[0].decode("utf-8", "replace") if found else "as no record does"
+
+
+# Members in the plugin's order, as far as they are there.
+_HEAD = re.compile(
+    rb'\{"action":"[A-Z]"(?:,"xid":[0-9]+(?:,"timestamp":"[-+:. 0-9]*"(?:,"lsn":"[0-9A-F/]*"'
+    rb'(?:,"schema":"(?:[^"\\]|\\.)*"(?:,"table":"(?:[^"\\]|\\.)*")?)?)?)?)?'
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from producer.settings import Settings
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
-from producer.source import preflight, slot
+from producer.source import encoding, preflight, slot
 from producer.source.replication import ReplicationStream
 from producer.source.wire import Connection, Server, connect, connect_replication
 from producer.transcode.source_block import SourceBlock
@@ -138,6 +138,9 @@ class Runner:
             if timeout_ms:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
             stream.on_notice(self._notice)
+            to_utf8 = encoding.to_utf8(source.connection, self._server, source.identity.encoding)
+            if to_utf8 is not None:
+                stream.convert(to_utf8)
             options = wal2json.options(tables.logged(), self._settings.skipped_operations)
             tables.nan_is_null = not self._start(stream, offset.lsn, options)
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
