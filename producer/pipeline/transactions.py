@@ -139,7 +139,9 @@ class Transactions:
             except ColumnGone:
                 shape, missing = self._tables.reshape(self._catalog, record, look=True)
                 if missing:
-                    message, self._headers = self._completion.stand_ins(message, XLOG_HEADER, shape, missing)
+                    message, self._headers = self._completion.unchanged(
+                        message, XLOG_HEADER, shape, missing, record.lsn, again=True
+                    )
         result = self._walk_again(message, shape, record.lsn, error)
         return self._unhide(message) if self._walker.suspects and result != DELETE else result
 

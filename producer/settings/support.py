@@ -38,7 +38,6 @@ NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "binary.handling.mode": (_other_than("bytes"), "only bytes is"),
     "money.fraction.digits": (_other_than(2), "money is sent as the server's text"),
     "avro.logical.types": (_SET, "only the semantic names are"),
-    "unchanged.toast.handling": (_other_than("reselect"), "only the default may be given"),
     "value.nullability": (_other_than("relaxed"), "only relaxed is"),
     "provide.transaction.metadata": (_SET, "transaction metadata is not"),
     "heartbeat.interval.ms": (_SET, "heartbeats are not; the slot of an idle database advances without them"),

@@ -12,9 +12,9 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from producer.acks import Failure
 from producer.errors import (
     AccessDenied,
-    ConversionError,
     KafkaUnavailable,
     OperatorError,
+    OversizedRecord,
     ProducerError,
     SettingsError,
 )
@@ -152,7 +152,7 @@ def refused_settings(error: KafkaException, client: str) -> SettingsError:
 def _of_name(error: KafkaError, message: str) -> ProducerError:
     name = error.name()
     if name in _TOO_LARGE:
-        return ConversionError(
+        return OversizedRecord(
             message,
             remedy="raise the topic's max.message.bytes and producer.override.message.max.bytes above it",
         )
