@@ -19,6 +19,7 @@ from producer.observe import Counters
 from producer.pipeline import stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.handover import Handover, Source
+from producer.pipeline.lost_changes import LostChanges, sum_up
 from producer.pipeline.progress import Progress
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import StreamLoop
@@ -67,6 +68,12 @@ class Runner:
         Raises:
             ProducerError: an operator must act, or a fault outlived errors.retry.timeout.
         """
+        try:
+            self._run()
+        finally:
+            sum_up(self.counters)
+
+    def _run(self) -> None:
         stop = self._stop
         while not stop.requested:
             sink = stages.sink(self._settings)
@@ -137,7 +144,7 @@ class Runner:
             status_seconds = self._settings.status_update_interval_ms / 1000
             if timeout_ms:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
-            stream.on_notice(self._notice)
+            stream.on_notice(LostChanges(self.counters, tables, source.connection).notice)
             to_utf8 = encoding.to_utf8(source.connection, self._server, source.identity.encoding)
             if to_utf8 is not None:
                 stream.convert(to_utf8)
@@ -192,19 +199,6 @@ class Runner:
         for finding in preflight.identities(connection, tables.remember(connection)):
             if finding.status == "failed":
                 _log.error(finding.detail, check=finding.name, remedy=finding.remedy)
-
-    def _notice(self, text: str) -> None:
-        """wal2json's only word of a change that it could not print."""
-        if "no tuple identifier" not in text:
-            return
-        table = text.rpartition("in table ")[2].strip().strip('"').replace('"."', ".")
-        lost = self.counters.lost_changes
-        lost[table] = lost.get(table, 0) + 1
-        if lost[table] == 1 or lost[table] % 1000 == 0:
-            _log.error(
-                "a change was not logged by the source: the table has no replica identity",
-                table=table, lost=lost[table], remedy="ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key",
-            )  # fmt: skip
 
     def _recovered(self) -> None:
         self._failing_since = None

@@ -118,6 +118,14 @@ class Tables:
         self._not_ours.add(names)
         return False
 
+    def captured_as(self, connection: Connection, schema: str, name: str) -> str | None:
+        """The selected table, `schema.table`, that a logged name belongs to: a partition's is its root's."""
+        known = self._baseline.get((schema, name))
+        if known is not None:
+            return known.qualified_name
+        found = self._table(connection, schema, name)
+        return None if found is None else found[1].qualified_name
+
     def is_partition(self, schema: str, name: str) -> bool:
         """Whether the name is a partition's."""
         known = self._baseline.get((schema, name))

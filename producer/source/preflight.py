@@ -115,10 +115,13 @@ def identities(connection: Connection, relations: Sequence[Relation]) -> Iterato
             alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL;").format(
                 sql.Identifier(relation.schema, relation.name)
             )
+            why = (
+                "REPLICA IDENTITY NOTHING" if relation.identity == "nothing" else "no primary key, no replica identity"
+            )
             yield Finding(
                 name=name,
                 status="failed",
-                detail="no primary key and no replica identity: its UPDATEs and DELETEs are not logged, and lost",
+                detail=f"{why}: its UPDATEs and DELETEs are not logged, and lost",
                 remedy=alter.as_string(connection) + "  (or give it a primary key)",
             )
 
