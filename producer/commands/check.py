@@ -128,6 +128,8 @@ def _kafka(settings: Settings, relations: list[Relation]) -> Iterator[Finding | 
         yield Finding(name="kafka", status="ok", detail=f"{settings.bootstrap_servers}, {brokers} broker(s) answer")
         if not settings.topic_creation_enable:
             names = [topics.topic_name(settings.topic_prefix, r.schema, r.name) for r in relations]
+            if settings.errors_tolerance == "all":
+                names.append(settings.errors_deadletterqueue_topic_name)
             sink.ensure_topics(names, partitions=1, replication_factor=-1, config={}, create=False)
             yield Finding(name="topics", status="ok", detail=f"{len(names)} exist")
     finally:

@@ -226,6 +226,19 @@ def with_columns(message: bytes, start: int, columns: Sequence[bytes]) -> bytes:
     return message[:begin] + b",".join(columns) + b"]" + rest
 
 
+def with_identity(message: bytes, start: int, identity: Sequence[bytes]) -> bytes:
+    """The same update with another old row, each of its columns a JSON object."""
+    return message[: message.index(_IDENTITY, start)] + _IDENTITY + b",".join(identity) + b"]}"
+
+
+def as_delete(message: bytes, start: int, identity: Sequence[bytes]) -> bytes:
+    """A delete in a row's place: of the same table, transaction and LSN."""
+    at = start + len(_ACTION)
+    marks = [place for place in (message.find(_COLUMNS, start), message.find(_IDENTITY, start)) if place >= 0]
+    return message[:at] + b"D" + message[at + 1 : min(marks)] + _IDENTITY + b",".join(identity) + b"]}"
+
+
+_ACTION = b'{"action":"'
 # Inside of a string their quotes would be escaped.
 _COLUMNS = b',"columns":['
 _IDENTITY = b',"identity":['

@@ -24,10 +24,10 @@ from producer.errors import ConversionError, PostgresUnavailable
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.pipeline.tables import Shape
+from producer.sink.protocol import Headers
 from producer.source.wire import Connection, Server, explained
 from producer.transcode.plan import Form
 
-Headers = list[tuple[str, bytes]]
 Texts = dict[str, bytes | None]
 Key = tuple[str, ...]
 

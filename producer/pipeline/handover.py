@@ -120,7 +120,7 @@ class Handover:
                     settings=connector.settings, clock=connector.clock, stop=connector.stop,
                     counters=connector.counters, tables=self._tables, walker=connector.walker, sink=self._sink,
                     offsets=offsets, block=connector.block, bars=bars, position=position,
-                    first_reading=first_reading,
+                    first_reading=first_reading, dead_letters=connector.dead_letters,
                 )  # fmt: skip
                 wanted = copy.run(self._source.connection, readers, wanted)
             snapshot, first_reading = None, False

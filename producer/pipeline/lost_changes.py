@@ -55,7 +55,7 @@ class LostChanges:
             for schema, name in _splits(quoted):
                 known = self._tables.captured_as(self._catalog, schema, name)
                 if known is not None:
-                    return known
+                    return ".".join(known)
         except psycopg.Error:
             # The catalogue is away: better counted under the name that we have than not at all.
             return quoted.replace('"."', ".")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import random
 from contextlib import ExitStack
-from dataclasses import replace
 
 from producer import __version__, observe
 from producer.clock import Clock
@@ -16,10 +15,11 @@ from producer.decode import wal2json
 from producer.errors import KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
 from producer.lsn import Lsn
 from producer.observe import Counters
-from producer.pipeline import stages
+from producer.pipeline import dead_letters, lost_changes, stages
 from producer.pipeline.connector import Connector
+from producer.pipeline.dead_letters import DeadLetters
 from producer.pipeline.handover import Handover, Source
-from producer.pipeline.lost_changes import LostChanges, sum_up
+from producer.pipeline.lost_changes import LostChanges
 from producer.pipeline.progress import Progress
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import StreamLoop
@@ -55,10 +55,6 @@ class Runner:
         self._server: Server = stages.server(settings)
         self._block = SourceBlock(version=__version__, name=settings.topic_prefix, database=settings.database_dbname)
         self.counters = Counters()
-        self._connector = Connector(
-            settings=settings, clock=clock, stop=stop, counters=self.counters, server=self._server,
-            walker=Walker(), block=self._block,
-        )  # fmt: skip
         self._failing_since: float | None = None
         self._attempt = 0
 
@@ -71,7 +67,8 @@ class Runner:
         try:
             self._run()
         finally:
-            sum_up(self.counters)
+            lost_changes.sum_up(self.counters)
+            dead_letters.sum_up(self.counters, self._settings.errors_deadletterqueue_topic_name)
 
     def _run(self) -> None:
         stop = self._stop
@@ -93,11 +90,15 @@ class Runner:
         offsets = stages.offsets(self._settings, sink)
         registry = stages.registry(self._settings)
         # A plan belongs to the tables that made it: what a walker of before knows is not known here.
-        connector = replace(self._connector, walker=Walker())
+        connector = Connector(
+            settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters, server=self._server,
+            walker=Walker(), block=self._block, dead_letters=DeadLetters(self._settings, sink, self.counters),
+        )  # fmt: skip
         tables = Tables(self._settings, sink, registry, connector.walker)
         with ExitStack() as stack:
             stack.callback(registry.close)
             source = self._look(stack, sink, offsets, tables)
+            connector.dead_letters.ensure([tables.topic(table.schema, table.name) for table in tables.chosen])
             handover = Handover(connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
                 handover.copy_only()

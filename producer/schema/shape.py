@@ -105,6 +105,7 @@ def _columns(row: RowShape, logged: Sequence[LoggedColumn], known: Known) -> lis
             f"table {row.schema}.{row.table} at {row.lsn}: column {missing.name} (type OID {missing.type_oid}) is "
             "not in the catalogue any more, and nothing tells what it was",
             remedy="its type was dropped before this row was read: leave the table out with table.exclude.list",
+            column=missing.name,
         )
     attributes = {attribute.attnum: attribute for attribute in known.attributes}
     return [

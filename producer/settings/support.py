@@ -42,7 +42,6 @@ NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "provide.transaction.metadata": (_SET, "transaction metadata is not"),
     "heartbeat.interval.ms": (_SET, "heartbeats are not; the slot of an idle database advances without them"),
     "exactly.once.support": (_other_than("requested"), "delivery is at least once"),
-    "errors.tolerance": (_other_than("none"), "only none is"),
     "slot.max.retained.bytes": (_SET, "watching the source's disk is not"),
     "slot.retention.action": (_other_than("warn"), "watching the source's disk is not"),
     "slot.drop.on.stop": (_SET, "use `pg-producer slot drop`"),

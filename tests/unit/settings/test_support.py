@@ -18,7 +18,7 @@ WANTED = [
     "hstore.handling.mode=map", "binary.handling.mode=hex", "money.fraction.digits=3", "avro.logical.types=true",
     "value.nullability=table", "column.truncate.to.5.chars=a.b.c", "column.mask.with.5.chars=a.b.c",
     "provide.transaction.metadata=true", "heartbeat.interval.ms=5", "exactly.once.support=required",
-    "errors.tolerance=all", "slot.max.retained.bytes=1", "slot.retention.action=drop_slot",
+    "slot.max.retained.bytes=1", "slot.retention.action=drop_slot",
     "slot.retention.action=pause_snapshot", "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
     "slot.drop.on.stop=true",
 ]  # fmt: skip
@@ -43,8 +43,8 @@ def test_every_line_of_the_table_is_tried() -> None:
     [
         "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "hosting.platform=heroku",
         "skipped.operations=t", "skipped.operations=none", "tasks.max=1", "connector.class=PostgresConnector",
-        "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "unchanged.toast.handling=fail",
-        "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null",
+        "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "errors.tolerance=all",
+        "unchanged.toast.handling=fail", "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null",
         "errors.retry.timeout=-1", "exactly.once.support=requested", "auto.register.schemas=false",
     ],
 )  # fmt: skip
