@@ -97,11 +97,13 @@ class DeadLetters:
         if "max.message.bytes" in config:
             self._limit = min(self._limit, int(config["max.message.bytes"]) - _BATCH_BYTES)
 
-    def stop(self, error: ConversionError, key_columns: Sequence[str], where: str) -> ConversionError:
+    def stop(self, error: ConversionError, key_columns: Sequence[str] | None, position: Position) -> ConversionError:
         """The same error, with what an operator needs to go on."""
-        key = f"key column {', '.join(key_columns)}" if key_columns else "no key"
+        where = f"position {position.commit_lsn}:{position.ordinal}"
+        if key_columns is not None:
+            where += f", key column {', '.join(key_columns)}" if key_columns else ", no key"
         return type(error)(
-            f"{error.message} ({key}, {where})",
+            f"{error.message} ({where})",
             remedy=f"{error.remedy}; or set errors.tolerance=all: such a row goes to {self.topic}",
             column=error.column,
         )

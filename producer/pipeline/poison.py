@@ -77,11 +77,11 @@ class Poison:
         """
         logged = wal2json.decode(message, XLOG_HEADER)
         assert isinstance(logged, RowShape)
+        self._tolerate(error, position, self._tables.last(logged.schema, logged.table))
         row = _Row(
             message=message, logged=logged, values=wal2json.values(message, XLOG_HEADER),
             shape=self._shape(logged), error=error, position=position, headers=headers,
         )  # fmt: skip
-        self._tolerate(error, position, row.shape)
         if logged.action == "D":
             return self._delete(row)
         if logged.action == "U":
@@ -108,9 +108,7 @@ class Poison:
 
     def _tolerate(self, error: ConversionError, position: Position, shape: Shape | None) -> None:
         if not self._dead_letters.tolerant:
-            key = shape.relation.key if shape else ()
-            where = f"position {position.commit_lsn}:{position.ordinal}"
-            raise self._dead_letters.stop(error, key, where) from error
+            raise self._dead_letters.stop(error, shape.relation.key if shape else None, position) from error
 
     def _delete(self, row: _Row) -> Salvaged:
         gone = self._gone(row, whole=False)

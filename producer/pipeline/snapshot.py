@@ -15,6 +15,7 @@ from producer import observe
 from producer.acks import Group, Tracker
 from producer.clock import Clock
 from producer.errors import ConversionError, KafkaUnavailable
+from producer.events import Position
 from producer.lsn import Lsn
 from producer.observe import Counters, SnapshotProgress
 from producer.pipeline import poison_copy
@@ -198,7 +199,7 @@ class SnapshotCopy:
             self._walk(copy, row)
             size = self._produce(copy)
         except ConversionError as error:
-            raise self._dead_letters.stop(error, copy.shape.relation.key, f"position {self._position}:0") from error
+            raise self._dead_letters.stop(error, copy.shape.relation.key, Position(self._position, 0)) from error
         copy.tracker.add(copy.group, size)
         copy.rows += 1
         self._emitted += 1
