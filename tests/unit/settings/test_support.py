@@ -13,9 +13,9 @@ WANTED = [
     "replication.method=FULL_TABLE", "plugin.name=pgoutput", "slot.failover=true", "column.include.list=a.b.c",
     "column.exclude.list=a.b.c", "message.key.columns=a.b:c", "snapshot.mode=always",
     "snapshot.mode=when_needed", "snapshot.select.statement.overrides=a.b",
-    "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null", "unchanged.toast.handling=fail",
-    "exactly.once.support=required",
-    "errors.tolerance=all", "slot.max.retained.bytes=1", "slot.retention.action=drop_slot",
+    "snapshot.select.statement.overrides.a.b=SELECT 1", "column.truncate.to.5.chars=a.b.c",
+    "column.mask.with.5.chars=a.b.c", "exactly.once.support=required",
+    "slot.max.retained.bytes=1", "slot.retention.action=drop_slot",
     "slot.retention.action=pause_snapshot", "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
     "slot.drop.on.stop=true",
 ]  # fmt: skip
@@ -40,7 +40,8 @@ def test_every_line_of_the_table_is_tried() -> None:
     [
         "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "hosting.platform=heroku",
         "skipped.operations=t", "skipped.operations=none", "tasks.max=1", "connector.class=PostgresConnector",
-        "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "unchanged.toast.handling=reselect",
+        "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "errors.tolerance=all",
+        "unchanged.toast.handling=fail", "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null",
         "errors.retry.timeout=-1", "message.prefix.include.list=x", "provide.transaction.metadata=true",
         "heartbeat.interval.ms=5", "exactly.once.support=requested", "auto.register.schemas=false",
     ],
