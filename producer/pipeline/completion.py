@@ -81,7 +81,7 @@ class Completion:
         how: dict[str, str] = {}
         added: dict[str, bytes] = {}
         absent = []
-        for column in missing:
+        for column in _wanted(relation, missing):
             if relation.identity == "full" and column.name in found.identity:
                 added[column.name] = found.identity[column.name]
                 how[column.name] = "before"
@@ -98,7 +98,7 @@ class Completion:
             else:
                 added[column.name], how[column.name] = self._stand_in(shape, column)
         header = ("__producer.unchanged", json.dumps(how, ensure_ascii=False).encode())
-        return self._rebuilt(message, start, shape, found, added), [header]
+        return self._rebuilt(message, start, shape, found, added), [header] if how else []
 
     def hidden(self, message: bytes, start: int, shape: Shape, lsn: Lsn) -> tuple[bytes, Headers]:
         """Read again the numbers that are null in the record: they may be NaN or Infinity."""
@@ -122,8 +122,9 @@ class Completion:
         columns = []
         for plan in shape.plan.columns:
             value = added.get(plan.name, found.columns.get(plan.name))
-            assert value is not None
-            columns.append(plan.head + value + b"}")
+            # A column that is not sent is walked over, whatever stands there.
+            assert value is not None or (plan.value is None and plan.key is None)
+            columns.append(plan.head + (value or b"null") + b"}")
         return wal2json.with_columns(message, start, columns)
 
     def _read(
@@ -228,14 +229,16 @@ class Completion:
     def stand_ins(self, message: bytes, start: int, shape: Shape, missing: Sequence[Column]) -> tuple[bytes, Headers]:
         """Put in placeholders: the values are not to be had any more."""
         found = wal2json.values(message, start)
-        both = {column.name: self._stand_in(shape, column) for column in missing}
+        both = {column.name: self._stand_in(shape, column) for column in _wanted(shape.relation, missing)}
         header = json.dumps({name: how for name, (_, how) in both.items()}, ensure_ascii=False).encode()
         added = {name: value for name, (value, _) in both.items()}
-        return self._rebuilt(message, start, shape, found, added), [("__producer.unchanged", header)]
+        return self._rebuilt(message, start, shape, found, added), [("__producer.unchanged", header)] if both else []
 
     def _stand_in(self, shape: Shape, column: Column) -> tuple[bytes, str]:
         """The placeholder, for a type that can hold it; else null."""
-        form = next(plan.value.form for plan in shape.plan.columns if plan.value and plan.name == column.name)
+        plan = next(plan for plan in shape.plan.columns if plan.name == column.name)
+        form = plan.value.form if plan.value else None
+        # Of a masked column nothing but null: a mask of the placeholder would look like a value's.
         if form is Form.STRING:
             return json.dumps(self._placeholder).encode(), "placeholder"
         if form is Form.BYTES:
@@ -251,6 +254,12 @@ def _unfinished(xid: int, snapshot: str) -> bool:
     if whole - limit > _XID_HALF:
         whole -= _XID_MASK + 1
     return whole >= limit or str(whole) in running.split(",")
+
+
+def _wanted(relation: Relation, columns: Sequence[Column]) -> list[Column]:
+    """Those that are sent: what Value leaves out is neither read nor mentioned."""
+    read = {column.name for column in relation.read_columns}
+    return [column for column in columns if column.name in read]
 
 
 def _json(text: bytes | None) -> bytes:

@@ -14,9 +14,10 @@ from producer import __version__, observe
 from producer.clock import Clock
 from producer.decode import wal2json
 from producer.errors import KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
+from producer.events import Relation
 from producer.lsn import Lsn
 from producer.observe import Counters
-from producer.pipeline import stages
+from producer.pipeline import columns, stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.handover import Handover, Source
 from producer.pipeline.progress import Progress
@@ -60,6 +61,7 @@ class Runner:
         )  # fmt: skip
         self._failing_since: float | None = None
         self._attempt = 0
+        self._doubts: set[str] = set()
 
     def run(self) -> None:
         """Work until told to stop, or until `once` is done.
@@ -112,8 +114,10 @@ class Runner:
         if not initial_only:
             preflight.plugin_allowed(connection, self._settings.plugin_name)
         chosen = tables.select(connection)
-        tables.remember(connection)
-        preflight.demand(preflight.rights(connection, chosen, self._server.user))
+        relations = tables.remember(connection)
+        preflight.demand(preflight.rights(connection, chosen, relations, self._server.user))
+        preflight.demand(columns.refused(connection, self._server, self._settings, chosen, relations))
+        self._doubt(relations)
         found = slot.find(connection, self._settings.slot_name)
         if found is not None and not initial_only:
             slot.usable(found, self._settings.plugin_name, self._server.dbname)
@@ -123,6 +127,13 @@ class Runner:
             return Source(connection, identity, found, Loaded())
         offsets.ensure(create=True)
         return Source(connection, identity, found, offsets.load(_LOAD_SECONDS))
+
+    def _doubt(self, relations: list[Relation]) -> None:
+        """Say once what filters and masks do not do."""
+        for doubt in columns.doubts(self._settings, relations):
+            if doubt not in self._doubts:
+                self._doubts.add(doubt)
+                _log.warning(doubt, check="columns")
 
     def _stream(
         self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset
