@@ -37,7 +37,7 @@ def unfit(
             raise
         except OperatorError as error:
             yield SettingsError(
-                error.message, remedy="search_path is empty: write every table and function with its schema"
+                error.message, remedy="correct it; search_path is empty: write every table and function with its schema"
             )
             continue
         found = {column.name: column.type_code for column in cursor.description or ()}
