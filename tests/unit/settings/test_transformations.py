@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from producer.errors import SettingsError
@@ -73,6 +75,14 @@ def test_snapshot_overrides_name_each_other() -> None:
     loaded = load_settings(None, ["topic.prefix=p", f"{key}=a.b", f"{key}.a.b=SELECT 1"], {}).settings
     assert loaded.snapshot_select("a", "b") == "SELECT 1"
     assert loaded.snapshot_select("a", "c") is None
+
+
+def test_the_example_of_the_docs_is_taken(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "filters.md").read_text()
+    file = tmp_path / "a.toml"
+    file.write_text(text.partition("```toml\n")[2].partition("```")[0])
+    loaded = load_settings(file, ["topic.prefix=p"], {}).settings
+    assert str(loaded.snapshot_select("public", "orders")).startswith("SELECT * FROM public.orders")
 
 
 def test_columns_and_keys() -> None:
