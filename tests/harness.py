@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -176,9 +177,12 @@ class Command:
 
     def records(self, table: str | None = None) -> list[Record]:
         """All records of the tables' topics, or of one table's, in their topics' order."""
+        return self.topics(table_topics(self.prefix) if table is None else [f"{self.prefix}.{table}"])
+
+    def topics(self, wanted: list[str] | re.Pattern[str]) -> list[Record]:
+        """All records of topics; none of one that is not there."""
         registry = Registry(self.stack.registry_url)
         reader = TopicReader(self.bootstrap_servers, {}, registry.schema)
-        wanted = table_topics(self.prefix) if table is None else [f"{self.prefix}.{table}"]
         with contextlib.closing(registry):
             return list(reader.records(wanted, once=True))
 

@@ -13,6 +13,7 @@ import click
 from producer.errors import ProducerError, Verdict
 from producer.events import Relation
 from producer.pipeline import columns, stages
+from producer.pipeline.side_topics import SideTopics
 from producer.schema import avro, topics
 from producer.schema.registry import Registry
 from producer.schema.types import Modes
@@ -132,6 +133,7 @@ def _kafka(settings: Settings, relations: list[Relation]) -> Iterator[Finding | 
         yield Finding(name="kafka", status="ok", detail=f"{settings.bootstrap_servers}, {brokers} broker(s) answer")
         if not settings.topic_creation_enable:
             names = [topics.topic_name(settings.topic_prefix, r.schema, r.name) for r in relations]
+            names += [topic.name for topic in SideTopics(settings).asked]
             sink.ensure_topics(names, partitions=1, replication_factor=-1, config={}, create=False)
             yield Finding(name="topics", status="ok", detail=f"{len(names)} exist")
     finally:
@@ -153,7 +155,7 @@ def _registry(settings: Settings, relations: list[Relation]) -> Iterator[Finding
         if schema.key_schema is not None:
             pairs.append((f"{schema.topic}-key", schema.key_schema))
         for subject, text in pairs:
-            if not registry.compatible(subject, text):
+            if registry.compatible(subject, text) is False:
                 refused += 1
                 yield Finding(
                     name=f"schema of {relation.qualified_name}",

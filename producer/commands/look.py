@@ -134,14 +134,14 @@ def schemas(settings: Settings) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def tail(settings: Settings, tables: Sequence[str], *, once: bool, from_end: bool) -> None:
-    """Print decoded events, one JSON document a line."""
+def tail(settings: Settings, tables: Sequence[str], more: Sequence[str], *, once: bool, from_end: bool) -> None:
+    """Print decoded events of tables, and of other topics by their names, one JSON document a line."""
     registry = stages.registry(settings)
     overrides = stages.sink(settings)
     servers, consumer = settings.bootstrap_servers, overrides.consumer
     overrides.close(0)
     reader = TopicReader(servers, {k: str(v) for k, v in consumer.items() if isinstance(v, str)}, registry.schema)
-    wanted = [_topic(settings, table) for table in tables] or table_topics(settings.topic_prefix)
+    wanted = [*(_topic(settings, table) for table in tables), *more] or table_topics(settings.topic_prefix)
     try:
         for record in reader.records(wanted, from_beginning=not from_end, once=once):
             sys.stdout.write(json.dumps(as_json(record), ensure_ascii=False) + "\n")

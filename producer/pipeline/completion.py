@@ -23,6 +23,7 @@ from producer.errors import ConversionError, PostgresUnavailable
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.pipeline.tables import Shape
+from producer.source import visibility
 from producer.source.wire import Connection, Server, explained
 from producer.transcode.plan import Form
 
@@ -34,8 +35,6 @@ _log = observe.logger("producer.completion")
 _KEYS_A_QUERY = 500
 _VISIBLE_SECONDS = 30.0
 _VISIBLE_PAUSE = 0.001
-_XID_MASK = 0xFFFF_FFFF
-_XID_HALF = 0x8000_0000
 
 
 class ColumnGone(Exception):
@@ -180,9 +179,8 @@ class Completion:
         deadline = self._clock.monotonic() + _VISIBLE_SECONDS
         while True:
             with explained(self._server, f"reading rows of {relation.qualified_name} again"):
-                row = self._connection.execute(b"SELECT txid_current_snapshot()::text").fetchone()
-            assert row is not None
-            if not any(_unfinished(xid, str(row[0])) for xid in xids):
+                shown = visibility.snapshot(self._connection)
+            if not any(visibility.unfinished(xid, shown) for xid in xids):
                 return
             if self._clock.monotonic() > deadline:
                 raise PostgresUnavailable(
@@ -244,16 +242,6 @@ class Completion:
         if form is Form.BYTES:
             return json.dumps(self._placeholder.encode().hex()).encode(), "placeholder"
         return b"null", "null"
-
-
-def _unfinished(xid: int, snapshot: str) -> bool:
-    """Whether a transaction (32 bits) still runs in a snapshot `xmin:xmax:xip,…` (64 bits)."""
-    _, xmax, running = snapshot.split(":")
-    limit = int(xmax)
-    whole = (limit & ~_XID_MASK) | xid
-    if whole - limit > _XID_HALF:
-        whole -= _XID_MASK + 1
-    return whole >= limit or str(whole) in running.split(",")
 
 
 def _wanted(relation: Relation, columns: Sequence[Column]) -> list[Column]:

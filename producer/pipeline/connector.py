@@ -5,10 +5,11 @@ Room: pipeline (pure).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from producer.clock import Clock
 from producer.observe import Counters
+from producer.pipeline.side_topics import SideTopics
 from producer.pipeline.stop import Stop
 from producer.settings import Settings
 from producer.source.wire import Server
@@ -27,3 +28,6 @@ class Connector:
     server: Server
     walker: Walker
     block: SourceBlock
+    side: SideTopics
+    unseen: set[int] = field(default_factory=set)
+    """Transactions (32-bit ids) that were produced, and not yet seen to be visible in the source."""

@@ -19,16 +19,18 @@ from producer.lsn import Lsn
 from producer.observe import Counters
 from producer.pipeline import columns, stages
 from producer.pipeline.connector import Connector
-from producer.pipeline.handover import Handover, Source
+from producer.pipeline.handover import Handover, Source, Start
 from producer.pipeline.progress import Progress
+from producer.pipeline.side_topics import SideTopics
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import StreamLoop
 from producer.pipeline.tables import Tables
+from producer.schema.registry import Registry
 from producer.settings import Settings
-from producer.sink.offsets import Loaded, Offset, OffsetsTopic
+from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
-from producer.source import preflight, slot
+from producer.source import preflight, slot, visibility
 from producer.source.replication import ReplicationStream
 from producer.source.wire import Connection, Server, connect, connect_replication
 from producer.transcode.source_block import SourceBlock
@@ -57,11 +59,12 @@ class Runner:
         self.counters = Counters()
         self._connector = Connector(
             settings=settings, clock=clock, stop=stop, counters=self.counters, server=self._server,
-            walker=Walker(), block=self._block,
+            walker=Walker(), block=self._block, side=SideTopics(settings),
         )  # fmt: skip
         self._failing_since: float | None = None
         self._attempt = 0
         self._doubts: set[str] = set()
+        self._looked = False
 
     def run(self) -> None:
         """Work until told to stop, or until `once` is done.
@@ -92,18 +95,18 @@ class Runner:
         tables = Tables(self._settings, sink, registry, connector.walker)
         with ExitStack() as stack:
             stack.callback(registry.close)
-            source = self._look(stack, sink, offsets, tables)
+            source = self._look(stack, sink, registry, offsets, tables)
             handover = Handover(connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
                 handover.copy_only()
                 return True
-            offset = handover.position()
-            if offset is None:
+            start = handover.position()
+            if start is None:
                 return True
-            self._stream(connector, source, tables, sink, offsets, offset)
+            self._stream(connector, source, tables, sink, offsets, start)
         return self._once or self._stop.requested
 
-    def _look(self, stack: ExitStack, sink: Sink, offsets: OffsetsTopic, tables: Tables) -> Source:
+    def _look(self, stack: ExitStack, sink: Sink, registry: Registry, offsets: OffsetsTopic, tables: Tables) -> Source:
         """Everything that can be refused is refused here, before a slot is made."""
         connection = connect(self._server)
         stack.callback(connection.close)
@@ -115,6 +118,10 @@ class Runner:
             preflight.plugin_allowed(connection, self._settings.plugin_name)
         chosen = tables.select(connection)
         relations = tables.remember(connection)
+        if not self._looked:
+            # Whichever of them a predecessor has produced: it cannot be asked.
+            self._connector.unseen.update(visibility.running(visibility.snapshot(connection)))
+            self._looked = True
         preflight.demand(preflight.rights(connection, chosen, relations, self._server.user))
         preflight.demand(columns.refused(connection, self._server, self._settings, chosen, relations))
         self._doubt(relations)
@@ -125,6 +132,7 @@ class Runner:
         tables.ensure_topics()
         if initial_only:
             return Source(connection, identity, found, Loaded())
+        self._connector.side.prepare(sink, registry, self._settings)
         offsets.ensure(create=True)
         return Source(connection, identity, found, offsets.load(_LOAD_SECONDS))
 
@@ -136,8 +144,9 @@ class Runner:
                 _log.warning(doubt, check="columns")
 
     def _stream(
-        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset
+        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, start: Start
     ) -> None:
+        offset = start.offset
         self._remember_shapes(source.connection, tables)
         target = source.identity.insert_lsn.page_start() if self._once and source.identity.insert_lsn else None
         progress = Progress(offsets, offset, self._clock)
@@ -149,16 +158,19 @@ class Runner:
             if timeout_ms:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
             stream.on_notice(self._notice)
-            options = wal2json.options(tables.logged(), self._settings.skipped_operations)
+            options = wal2json.options(
+                tables.logged(), self._settings.skipped_operations, messages=connector.side.messages is not None
+            )
             tables.nan_is_null = not self._start(stream, offset.lsn, options)
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                started=self._recovered,
+                started=self._recovered, offsets=offsets, wanted=start.later,
             )  # fmt: skip
             try:
-                loop.run()
+                with contextlib.closing(loop):
+                    loop.run()
             except PostgresUnavailable:
                 # What Kafka has acked meanwhile need not come again.
                 self._store_acked(progress, sink)

@@ -7,28 +7,25 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaException
 
 from producer import observe
 from producer.acks import Group, Tracker
-from producer.clock import Clock
 from producer.errors import ConversionError, KafkaUnavailable
 from producer.lsn import Lsn
-from producer.observe import Counters, SnapshotProgress
-from producer.pipeline.stop import Stop
+from producer.observe import SnapshotProgress
+from producer.pipeline.connector import Connector
 from producer.pipeline.tables import Shape, Tables
-from producer.settings import Settings
 from producer.sink.kafka import map_kafka_error
 from producer.sink.offsets import OffsetsTopic, TableMark
 from producer.sink.protocol import Sink
 from producer.source.catalog import Table
-from producer.source.snapshot import Snapshot, TableReader
+from producer.source.snapshot import TableReader
 from producer.source.wire import Connection
 from producer.transcode.plan import FormError
-from producer.transcode.source_block import SourceBlock, times
-from producer.transcode.walker import Walker
+from producer.transcode.source_block import times
 
 _log = observe.logger("producer.snapshot")
 
@@ -57,6 +54,8 @@ class _Copy:
 class SnapshotCopy:
     """Copies tables under one snapshot: readers in turn, one thread.
 
+    `leaves_out` names keys whose rows are not sent; `meanwhile` is called while it waits.
+
     The markers of `source.snapshot` need to know what is last: so each table's last row, and
     the last table's, are held until it is known.
     """
@@ -64,40 +63,39 @@ class SnapshotCopy:
     def __init__(
         self,
         *,
-        settings: Settings,
-        clock: Clock,
-        stop: Stop,
-        counters: Counters,
+        connector: Connector,
         tables: Tables,
-        walker: Walker,
         sink: Sink,
         offsets: OffsetsTopic | None,
-        block: SourceBlock,
         bars: SnapshotProgress,
         position: Lsn,
         first_reading: bool,
+        leaves_out: Callable[[bytes | None], bool] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._stop = stop
-        self._counters = counters
+        self._settings = settings = connector.settings
+        self._clock = connector.clock
+        self._stop = connector.stop
+        self._counters = connector.counters
         self._tables = tables
-        self._walker = walker
+        self._walker = connector.walker
         self._sink = sink
         self._offsets = offsets
-        self._block = block
+        self._block = connector.block
         self._bars = bars
         self._position = position
         self._first_reading = first_reading
+        self._leaves_out = leaves_out
+        self._meanwhile = meanwhile
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         self._unmarked: list[_Copy] = []
         self._marks = Tracker()
         self._final: tuple[_Copy, bytes] | None = None
         self._emitted = 0
         self._marker = ""
-        self._micros = clock.time_us()
+        self._micros = connector.clock.time_us()
 
-    def run(self, connection: Connection, snapshot: Snapshot, wanted: Sequence[Table]) -> list[Table]:
+    def run(self, connection: Connection, readers: Sequence[TableReader], wanted: Sequence[Table]) -> list[Table]:
         """Copy the tables; those that the snapshot cannot show any more are given back.
 
         Returns when every row is acked and every table marked, or when told to stop.
@@ -105,7 +103,7 @@ class SnapshotCopy:
         waiting = deque(sorted(wanted, key=lambda table: table.rows, reverse=True))
         unseen: list[Table] = []
         running: list[_Copy] = []
-        free = list(snapshot.readers)
+        free = list(readers)
         poll = select.poll()
         self._walker.clock(times(self._micros))
         while (waiting or running) and not self._stop.requested:
@@ -136,12 +134,13 @@ class SnapshotCopy:
         return unseen
 
     def _begin(self, connection: Connection, reader: TableReader, table: Table, unseen: list[Table]) -> _Copy | None:
-        if not reader.lock(table):
+        found = reader.lock(table)
+        if found in ("changed", "busy"):
             _log.warning("the table was rewritten after the snapshot was taken: read again", table=table.qualified_name)
             unseen.append(table)
             return None
         shape = self._tables.prepare(connection, [table]).get(table.oid)
-        if shape is None:
+        if found == "gone" or shape is None:
             _log.info("the table is gone", table=table.qualified_name)
             return None
         self._tables.install(shape)
@@ -186,6 +185,8 @@ class SnapshotCopy:
             raise self._refused(copy, error) from error
         key, value = self._walker.key, self._walker.value
         assert value is not None
+        if self._leaves_out is not None and self._leaves_out(key):
+            return
         size = len(value) + (len(key) if key else 0)
         try:
             self._sink.produce(copy.shape.plan.topic, value, key, -1, copy.group.ack)
@@ -249,6 +250,8 @@ class SnapshotCopy:
 
     def _acks(self) -> None:
         self._sink.poll()
+        if self._meanwhile is not None:
+            self._meanwhile()
         fatal = self._sink.fatal()
         if fatal is not None:
             raise fatal

@@ -88,6 +88,11 @@ class Tables:
         """The topic of a table."""
         return topics.topic_name(self._settings.topic_prefix, schema, table)
 
+    def keyed(self, table: Table) -> bool:
+        """Whether the table's topic has keys."""
+        known = self._baseline.get((table.schema, table.name))
+        return known is not None and bool(known.key)
+
     def prepare(self, connection: Connection, wanted: Sequence[Table]) -> dict[int, Shape]:
         """The shapes that tables have now, registered, by oid; tables dropped meanwhile are missing."""
         relations = catalog.relations(connection, wanted, self._settings)

@@ -16,8 +16,11 @@ from producer.events import Position, Relation
 from producer.lsn import Lsn
 from producer.pipeline.completion import ColumnGone, Completion, Headers
 from producer.pipeline.connector import Connector
+from producer.pipeline.later import LaterReadings
+from producer.pipeline.messages import Messages
 from producer.pipeline.progress import Committed, Progress
 from producer.pipeline.tables import Shape, Tables
+from producer.pipeline.transaction_metadata import TransactionMetadata
 from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Sink
 from producer.source.replication import XLOG_HEADER
@@ -28,8 +31,12 @@ from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
 # A part of a big transaction: its bytes are released when it is acked; it confirms nothing.
 _PART_RECORDS = 1000
+# Where a record names its action: `{"action":"I"`.
+_ACTION = 11
+_INSERT = ord("I")
 # Beside the walker's codes: a row of a table that is not selected.
 _NOT_OURS = 5
+_EVENTS = (RECORD, DELETE, KEY_CHANGE)
 
 
 class Transactions:
@@ -45,6 +52,7 @@ class Transactions:
         progress: Progress,
         completion: Completion,
         previous_commit: Lsn | None,
+        later: LaterReadings,
     ) -> None:
         self._clock: Clock = connector.clock
         self._counters = connector.counters
@@ -57,6 +65,12 @@ class Transactions:
         self._progress = progress
         self._completion = completion
         self._previous_commit = previous_commit
+        self._later = later
+        self._unseen = connector.unseen
+        self._messages = Messages(connector, sink, progress.tracker)
+        self._metadata = TransactionMetadata(connector, sink)
+        self._unannounced = False
+        """The transaction's BEGIN is due before its first event."""
         self._headers: Headers = []
         self._truncated_at: Lsn | None = None
         self._begin: Begin | None = None
@@ -96,8 +110,8 @@ class Transactions:
                     f"a row of {record.schema}.{record.table} at {record.lsn} outside of any transaction",
                     remedy="this is a fault of the plugin or of the producer: report it",
                 )
-            case LogicalMessage():
-                pass
+            case LogicalMessage() if self._messages.wanted(record):
+                self._message(record)
 
     def _walk(self, message: bytes) -> int:
         walker = self._walker
@@ -110,6 +124,8 @@ class Transactions:
                 result = self._again(message, None)
             elif walker.suspects and result not in (OTHER, DELETE):
                 result = self._unhide(message)
+        if self._unannounced and result in _EVENTS:
+            self._announce()
         if result == RECORD:
             self._ordinal += 1
             if self._headers:
@@ -123,6 +139,10 @@ class Transactions:
             self._tombstone(walker.topic, walker.key)
         elif result == KEY_CHANGE:
             self._key_change()
+        reading = self._later.reading
+        if reading is not None and reading.topic == walker.topic and self._begin is not None:
+            keys = (walker.key, walker.old_key if result == KEY_CHANGE else None)
+            reading.note(self._begin.xid, keys, insert=message[XLOG_HEADER + _ACTION] == _INSERT)
         return result
 
     def _again(self, message: bytes, error: FormError | None) -> int:
@@ -217,8 +237,12 @@ class Transactions:
         self._sink.send(topic, key, value, group, headers=headers)
 
     def _open(self, begin: Begin) -> None:
+        if self._later.due(begin.commit_lsn):
+            self._later.splice()
         self._begin = begin
+        self._unseen.add(begin.xid)
         self._ordinal = 0
+        self._unannounced = self._metadata.open(begin)
         self._group = self._progress.tracker.open()
         self._parts = parts = self._block.transaction(
             record_head=begin.record_head,
@@ -240,6 +264,7 @@ class Transactions:
         begin, group = self._begin, self._group
         if begin is None or group is None:
             raise DecodeError(f"a commit at {commit.commit_lsn} without its begin", remedy="report it")
+        self._metadata.close(group, announced=not self._unannounced)
         self._begin = self._group = None
         self._previous_commit = commit.commit_lsn
         self._counters.events += self._ordinal
@@ -247,6 +272,24 @@ class Transactions:
         self.committed = commit.next_lsn
         self._progress.committed(Committed(commit.next_lsn, commit.commit_lsn, begin.xid, begin.commit_us))
         self._progress.tracker.close(group, commit.next_lsn)
+
+    def _announce(self) -> None:
+        """The transaction's BEGIN, once."""
+        if self._unannounced and self._group is not None:
+            self._unannounced = False
+            self._metadata.begin(self._group)
+
+    def _message(self, record: LogicalMessage) -> None:
+        """An event of its transaction; or, between transactions, one by itself."""
+        if not record.transactional:
+            self.unserved_bytes += self._messages.send_outside(record, self._previous_commit)
+            return
+        if self._begin is None or self._parts is None:
+            raise DecodeError(f"a logical message of a transaction at {record.lsn} outside of any", remedy="report it")
+        self._announce()
+        self._ordinal += 1
+        position = Position(self._begin.commit_lsn, self._ordinal)
+        self._send(*self._messages.record(record, self._parts, position))
 
     def _truncate(self, record: Truncate) -> None:
         """One event a table, to every partition of its topic with the same position."""
@@ -259,8 +302,10 @@ class Transactions:
             self._refuse_truncated_partition(record)
             return
         self._truncated_at = record.lsn
-        self._ordinal += 1
         shape = self._tables.current(self._catalog, record.schema, record.table)
+        self._later.truncated(shape.plan.topic, self._begin.xid)
+        self._announce()
+        self._ordinal += 1
         source = self._block.whole(
             self._parts,
             schema=shape.relation.schema,
@@ -268,7 +313,8 @@ class Transactions:
             lsn=record.lsn,
             position=Position(self._begin.commit_lsn, self._ordinal),
         )
-        value = truncate_value(shape.plan.value_frame, source, times(self._clock.time_us()))
+        block = self._walker.blocks.block(shape.plan.names, self._ordinal)
+        value = truncate_value(shape.plan.value_frame, source, block, times(self._clock.time_us()))
         for partition in range(self._sink.partitions_of(shape.plan.topic)):
             self._sink.send(shape.plan.topic, None, value, self._group, partition=partition)
 

@@ -106,7 +106,10 @@ class DatabaseSettings(BaseModel):
         "Keys by table: `schema.table:col1,col2;…`, an expression for the table, columns by name.",
     )
     message_prefix_include_list: Expressions = setting(
-        (), "message.prefix.include.list", "Prefixes of logical messages to carry."
+        (),
+        "message.prefix.include.list",
+        "Logical messages to send to `<prefix>.message`: expressions by comma, each for the whole prefix, any case; "
+        "none: no message.",
     )
     snapshot_mode: Annotated[
         Literal["initial", "initial_only", "always", "no_data", "never", "when_needed"],
@@ -126,6 +129,10 @@ class DatabaseSettings(BaseModel):
         "Tables, `schema.table` by comma, whose snapshot is the SELECT of this key with `.schema.table` behind it.",
     )
     snapshot_select_statements: Passed
+
+    def wants_message(self, prefix: str) -> bool:
+        """Whether logical messages of this prefix are asked for."""
+        return values.matches(self.message_prefix_include_list, prefix)
 
     def wants_table(self, schema: str, table: str) -> bool:
         """Whether the filters select a table."""

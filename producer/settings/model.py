@@ -127,9 +127,16 @@ class Settings(DatabaseSettings):
     )
     column_transformations: Passed
     provide_transaction_metadata: Flag = setting(
-        False, "provide.transaction.metadata", "Send BEGIN and END events to <prefix>.transaction."
+        False,
+        "provide.transaction.metadata",
+        "Send a BEGIN and an END of each transaction to `<prefix>.transaction`, and each event's place in its "
+        "transaction with the event.",
     )
-    heartbeat_interval_ms: Milliseconds = setting(0, "heartbeat.interval.ms", "Send heartbeats; 0: none. [ms]")
+    heartbeat_interval_ms: Milliseconds = setting(
+        0,
+        "heartbeat.interval.ms",
+        "Send a heartbeat to `__debezium-heartbeat.<prefix>` so often while streaming; 0: none. [ms]",
+    )
     exactly_once_support: Annotated[Literal["requested", "required"], LOWER] = setting(
         "requested", "exactly.once.support", "`required`: Kafka transactions with the offsets inside."
     )

@@ -95,8 +95,9 @@ def connect(server: Server) -> Connection:
         connection = psycopg.connect(server.conninfo(), autocommit=True)
         try:
             _pin(connection)
-            for statement in server.initial_statements:
-                connection.execute(statement.encode())
+            with explained(server, "database.initial.statements"):
+                for statement in server.initial_statements:
+                    connection.execute(statement.encode())
         except BaseException:
             connection.close()
             raise

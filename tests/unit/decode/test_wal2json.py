@@ -36,14 +36,47 @@ def test_begin_tells_the_commit_and_what_every_record_repeats() -> None:
     assert begin.record_head == b',"xid":745,"timestamp":"2026-11-22 10:25:46.24+00","lsn":"'
 
 
-def test_commit_truncate_message() -> None:
+def test_commit_and_truncate() -> None:
     """The other records of a transaction."""
     tail = b'"xid":1,"timestamp":"2026-11-22 10:25:46+00","lsn":"0/10"'
     assert decode(b'{"action":"C",' + tail + b',"nextlsn":"0/20"}') == Commit(Lsn(16), Lsn(32))
     assert decode(b'{"action":"T",' + tail + b',"schema":"q","table":"t1"}') == Truncate("q", "t1", Lsn(16))
-    content = b'"transactional":false,"prefix":"p","content":"x"}'
-    message = b'{"action":"M","xid":null,"timestamp":null,"lsn":"0/10",' + content
-    assert decode(message) == LogicalMessage("p", False, Lsn(16))
+
+
+MESSAGE = b'{"action":"M","xid":null,"timestamp":null,"lsn":"0/10","transactional":false,"prefix":"p","content":"%s"}'
+
+
+@pytest.mark.parametrize(
+    ("printed", "content"),
+    [
+        (b"x", b"x"),
+        (b"", b""),
+        (b'a\\"b\\\\c\\n\\t\\u0001\\u001f/', b'a"b\\c\n\t\x01\x1f/'),
+        (b"\\\\n", b"\\n"),
+        ("é😀".encode(), "é😀".encode()),
+        (b"\xff\xfe\x80 is no UTF-8", b"\xff\xfe\x80 is no UTF-8"),
+        (b'\\"}', b'"}'),
+        (b'\\",\\"content\\":\\"', b'","content":"'),
+    ],
+)
+def test_a_logical_message_carries_its_bytes(printed: bytes, content: bytes) -> None:
+    """Text and what is no text, as it stands between the quotes, without its escapes."""
+    assert decode(b"h" * 25 + MESSAGE % printed, 25) == LogicalMessage("p", False, Lsn(16), content)
+
+
+def test_a_prefix_that_looks_like_the_content() -> None:
+    """Its quotes are escaped."""
+    message = (MESSAGE % b"x").replace(b'"p"', b'"\\",\\"content\\":\\"\xc3\xa9"').replace(b"false", b"true")
+    assert decode(message) == LogicalMessage('","content":"é', True, Lsn(16), b"x")
+
+
+@pytest.mark.parametrize(
+    "broken", [(MESSAGE % b"x")[:-1], (MESSAGE % b"")[:-2], MESSAGE % b"\\x", (MESSAGE % b"x").replace(b"0/10", b"x")]
+)
+def test_a_broken_logical_message_is_a_decode_error(broken: bytes) -> None:
+    """It is never half a message."""
+    with pytest.raises(DecodeError):
+        decode(broken)
 
 
 def test_a_row_names_its_columns_and_unsigned_types() -> None:
@@ -90,3 +123,9 @@ def test_table_names_are_escaped_as_the_plugin_reads_them() -> None:
 def test_skipped_operations_are_left_to_the_server() -> None:
     """What nobody wants is not sent to us."""
     assert options([("a", "b")], {"t", "d"})["actions"] == "insert,update"
+
+
+def test_all_messages_are_asked_for_or_none() -> None:
+    """The plugin matches whole prefixes only, and has no word for none."""
+    assert options([("a", "b")])["add-msg-prefixes"] == "pg-producer:none"
+    assert "add-msg-prefixes" not in options([("a", "b")], messages=True)

@@ -11,9 +11,9 @@ from producer.settings.support import NOT_YET
 
 WANTED = [
     "replication.method=FULL_TABLE", "plugin.name=pgoutput", "slot.failover=true",
-    "message.prefix.include.list=x", "snapshot.mode=always", "snapshot.mode=when_needed",
+    "snapshot.mode=always", "snapshot.mode=when_needed",
     "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null", "unchanged.toast.handling=fail",
-    "provide.transaction.metadata=true", "heartbeat.interval.ms=5", "exactly.once.support=required",
+    "exactly.once.support=required",
     "errors.tolerance=all", "slot.max.retained.bytes=1", "slot.retention.action=drop_slot",
     "slot.retention.action=pause_snapshot", "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
     "slot.drop.on.stop=true",
@@ -39,7 +39,8 @@ def test_every_line_of_the_table_is_tried() -> None:
         "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "hosting.platform=heroku",
         "skipped.operations=t", "skipped.operations=none", "tasks.max=1", "connector.class=PostgresConnector",
         "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "unchanged.toast.handling=reselect",
-        "errors.retry.timeout=-1", "exactly.once.support=requested", "auto.register.schemas=false",
+        "errors.retry.timeout=-1", "message.prefix.include.list=x", "provide.transaction.metadata=true",
+        "heartbeat.interval.ms=5", "exactly.once.support=requested", "auto.register.schemas=false",
     ],
 )  # fmt: skip
 def test_what_is_supported_is_taken(wanted: str) -> None:
