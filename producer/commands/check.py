@@ -12,7 +12,7 @@ import click
 
 from producer.errors import ProducerError, Verdict
 from producer.events import Relation
-from producer.pipeline import stages
+from producer.pipeline import columns, stages
 from producer.pipeline.side_topics import SideTopics
 from producer.schema import avro, topics
 from producer.schema.registry import Registry
@@ -105,8 +105,11 @@ def _tables(
         remedy="" if chosen else "look at schema.include.list and table.include.list; is database.dbname right?",
     )
     yield from _odd(every, settings)
-    yield from preflight.rights(connection, chosen, server.user)
-    relations.extend(catalog.captured(connection, chosen))
+    relations.extend(catalog.captured(connection, chosen, settings))
+    yield from preflight.rights(connection, chosen, relations, server.user)
+    yield from columns.refused(connection, server, settings, chosen, relations)
+    for doubt in columns.doubts(settings, relations):
+        yield Finding(name="columns", status="warning", detail=doubt, remedy="see docs/filters.md")
     yield from preflight.identities(connection, relations)
 
 

@@ -122,7 +122,7 @@ def schemas(settings: Settings) -> None:
     """The Avro schemas of the selected tables, one JSON document."""
     with connect(stages.server(settings)) as connection:
         chosen = catalog.selected(catalog.tables(connection), settings.wants_table)
-        relations = catalog.relations(connection, chosen)
+        relations = catalog.relations(connection, chosen, settings)
     document = {}
     for relation in relations.values():
         schema = avro.table_schema(relation, modes=Modes.of(settings))

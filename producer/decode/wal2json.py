@@ -149,11 +149,15 @@ def options(
     return chosen
 
 
+# White space of any kind ends a name.
+_FILTER_SYNTAX = frozenset(" \t\n\v\f\r,.\\")
+
+
 def _escape(name: str) -> str:
     """A name in a table filter: backslash before what the plugin reads as syntax."""
     if name == "*":
         return "\\*"
-    return "".join("\\" + character if character in " ,.\\" else character for character in name)
+    return "".join("\\" + character if character in _FILTER_SYNTAX else character for character in name)
 
 
 def decode(message: bytes, start: int = 0) -> Record:

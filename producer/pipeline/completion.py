@@ -81,9 +81,10 @@ class Completion:
         """
         found = wal2json.values(message, start)
         # The log holds an old value of these columns, and it is unchanged.
-        added = {column.name: found.identity[column.name] for column in missing if column.name in found.identity}
+        wanted = _wanted(shape.relation, missing)
+        added = {column.name: found.identity[column.name] for column in wanted if column.name in found.identity}
         how = dict.fromkeys(added, "before")
-        absent = [column for column in missing if column.name not in added]
+        absent = [column for column in wanted if column.name not in added]
         texts = self._absent(shape, found, absent, lsn, start, again) if absent else None
         for column in absent:
             if texts is not None:
@@ -91,7 +92,7 @@ class Completion:
             else:
                 added[column.name], how[column.name] = self._stand_in(shape, column)
         header = ("__producer.unchanged", json.dumps(how, ensure_ascii=False).encode())
-        return self._rebuilt(message, start, shape, found, added), [header]
+        return self._rebuilt(message, start, shape, found, added), [header] if how else []
 
     def _absent(
         self, shape: Shape, found: RowValues, absent: Sequence[Column], lsn: Lsn, start: int, again: bool
@@ -138,8 +139,9 @@ class Completion:
         columns = []
         for plan in shape.plan.columns:
             value = added.get(plan.name, found.columns.get(plan.name))
-            assert value is not None
-            columns.append(plan.head + value + b"}")
+            # A column that is not sent is walked over, whatever stands there.
+            assert value is not None or (plan.value is None and plan.key is None)
+            columns.append(plan.head + (value or b"null") + b"}")
         return wal2json.with_columns(message, start, columns)
 
     def _read(
@@ -245,12 +247,20 @@ class Completion:
         """The placeholder, for a type that can hold it; else null."""
         if self._handling == "null":
             return b"null", "null"
-        form = next(plan.value.form for plan in shape.plan.columns if plan.value and plan.name == column.name)
+        plan = next(plan for plan in shape.plan.columns if plan.name == column.name)
+        form = plan.value.form if plan.value else None
+        # Of a masked column nothing but null: a mask of the placeholder would look like a value's.
         if form is Form.STRING:
             return json.dumps(self._placeholder).encode(), "placeholder"
         if form is Form.BYTES:
             return json.dumps(self._placeholder.encode().hex()).encode(), "placeholder"
         return b"null", "null"
+
+
+def _wanted(relation: Relation, columns: Sequence[Column]) -> list[Column]:
+    """Those that are sent: what Value leaves out is neither read nor mentioned."""
+    read = {column.name for column in relation.read_columns}
+    return [column for column in columns if column.name in read]
 
 
 def _json(text: bytes | None) -> bytes:

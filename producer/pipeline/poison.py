@@ -220,10 +220,15 @@ class Poison:
             logged.table,
         )
         letter = Letter(
-            error=error, topic=self._tables.topic(schema, name), key=key, table=f"{schema}.{name}", row=values,
+            error=error, topic=self._tables.topic(schema, name), key=key, table=f"{schema}.{name}",
+            row={column: value for column, value in values.items() if not self._withheld(shape, column)},
             key_columns=shape.relation.key if shape else (), lsn=logged.lsn, position=position,
         )  # fmt: skip
         return self._dead_letters.record(letter)
+
+    def _withheld(self, shape: Shape | None, column: str) -> bool:
+        """Whether the column's text may not leave us; of a table that is not known none may, once any is masked."""
+        return column in shape.plan.withheld if shape is not None else self._tables.withholds
 
     def _walk(self, message: bytes, ordinal: int) -> int | None:
         """What the walker makes of a record of ours; None: it cannot be carried either."""

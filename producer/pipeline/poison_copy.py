@@ -23,7 +23,8 @@ def letter(
 ) -> Outgoing:
     """The row of COPY's text, each column as text or null, with its key where that can be made."""
     fields = copytext.fields(row)
-    names = [column.name for column in shape.relation.columns]
+    names = [column.name for column in shape.relation.read_columns]
+    withheld = shape.plan.withheld
     return dead_letters.record(
         Letter(
             error=error,
@@ -33,6 +34,7 @@ def letter(
             row={
                 name: json.dumps(copytext.text(field), ensure_ascii=False).encode()
                 for name, field in zip(names, fields, strict=False)
+                if name not in withheld
             },
             key_columns=shape.relation.key,
             lsn=at,
@@ -45,8 +47,9 @@ def _key(walker: Walker, shape: Shape, row: bytes, at: Lsn) -> bytes | None:
     """That of a row with nothing else in it."""
     places = frozenset(shape.plan.key)
     columns = tuple(replace(column, nullable=place not in places) for place, column in enumerate(shape.plan.columns))
+    keys = frozenset(place for place, one in enumerate(shape.relation.read_columns) if one.name in shape.relation.key)
     try:
-        walker.copy_row(copytext.only(row, places), replace(shape.plan, columns=columns), at)
+        walker.copy_row(copytext.only(row, keys), replace(shape.plan, columns=columns), at)
     except FormError:
         return None
     return walker.key

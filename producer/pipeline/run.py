@@ -13,9 +13,10 @@ from producer import __version__, observe
 from producer.clock import Clock
 from producer.decode import wal2json
 from producer.errors import KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
+from producer.events import Relation
 from producer.lsn import Lsn
 from producer.observe import Counters
-from producer.pipeline import dead_letters, lost_changes, stages
+from producer.pipeline import columns, dead_letters, lost_changes, stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.dead_letters import DeadLetters
 from producer.pipeline.handover import Handover, Source, Start
@@ -60,6 +61,7 @@ class Runner:
         self.counters = Counters()
         self._failing_since: float | None = None
         self._attempt = 0
+        self._doubts: set[str] = set()
         self._looked = False
         self._unseen: set[int] = set()
 
@@ -126,12 +128,14 @@ class Runner:
         if not initial_only:
             preflight.plugin_allowed(connection, self._settings.plugin_name)
         chosen = tables.select(connection)
-        tables.remember(connection)
+        relations = tables.remember(connection)
         if not self._looked:
             # Whichever of them a predecessor has produced: it cannot be asked.
             self._unseen.update(visibility.running(visibility.snapshot(connection)))
             self._looked = True
-        preflight.demand(preflight.rights(connection, chosen, self._server.user))
+        preflight.demand(preflight.rights(connection, chosen, relations, self._server.user))
+        preflight.demand(columns.refused(connection, self._server, self._settings, chosen, relations))
+        self._doubt(relations)
         found = slot.find(connection, self._settings.slot_name)
         if found is not None and not initial_only:
             slot.usable(found, self._settings.plugin_name, self._server.dbname)
@@ -142,6 +146,13 @@ class Runner:
         self._side.prepare(sink, registry, self._settings)
         offsets.ensure(create=True)
         return Source(connection, identity, found, offsets.load(_LOAD_SECONDS))
+
+    def _doubt(self, relations: list[Relation]) -> None:
+        """Say once what filters and masks do not do."""
+        for doubt in columns.doubts(self._settings, relations):
+            if doubt not in self._doubts:
+                self._doubts.add(doubt)
+                _log.warning(doubt, check="columns")
 
     def _stream(
         self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, start: Start

@@ -155,7 +155,7 @@ class SnapshotCopy:
             _log.info("the table is gone", table=table.qualified_name)
             return None
         self._tables.install(shape)
-        reader.begin(table, shape.relation)
+        reader.begin(table, shape.relation, self._settings.snapshot_select(table.schema, table.name))
         self._bars.begin(table.qualified_name, table.rows)
         copy = _Copy(table, shape, reader)
         self._unmarked.append(copy)

@@ -17,7 +17,7 @@ from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.protocol import Sink
-from producer.source import catalog, pg_types
+from producer.source import catalog, pg_types, selection
 from producer.source.catalog import Table
 from producer.source.wire import Connection
 from producer.transcode.plan import TablePlan
@@ -44,6 +44,9 @@ class Tables:
         self._registry = registry
         self._walker = walker
         self._modes = Modes.of(settings)
+        self._rules = settings.column_rules()
+        self.withholds = bool(self._rules or settings.column_include_list or settings.column_exclude_list)
+        """Whether columns of some table are masked or left out."""
         self._shapes: dict[tuple[str, str], Shape] = {}
         self._baseline: dict[tuple[str, str], Relation] = {}
         """What each table looked like when we began to stream: it tells of columns dropped since."""
@@ -94,12 +97,12 @@ class Tables:
 
     def prepare(self, connection: Connection, wanted: Sequence[Table]) -> dict[int, Shape]:
         """The shapes that tables have now, registered, by oid; tables dropped meanwhile are missing."""
-        relations = catalog.relations(connection, wanted)
+        relations = catalog.relations(connection, wanted, self._settings)
         return dict(zip(relations, self._register(list(relations.values())), strict=True))
 
     def remember(self, connection: Connection) -> list[Relation]:
         """The shapes that the selected tables have now, kept for rows that are read later."""
-        now = catalog.captured(connection, self.chosen)
+        now = catalog.captured(connection, self.chosen, self._settings)
         self._baseline = {relation.logged_names: relation for relation in now}
         return now
 
@@ -200,7 +203,8 @@ class Tables:
         table, root = self._table(connection, row.schema, row.table) or (None, None)
         now = None
         if table is not None and root is not None:
-            relations = catalog.relations(connection, list({table.oid: table, root.oid: root}.values()))
+            both = list({table.oid: table, root.oid: root}.values())
+            relations = catalog.relations(connection, both, self._settings)
             now = relations.get(table.oid)
             if now is not None and root.oid in relations and root.oid != table.oid:
                 now = catalog.as_partition(now, relations[root.oid])
@@ -214,6 +218,8 @@ class Tables:
                 types=pg_types.types(connection, (c.type_oid for c in (*row.columns, *row.identity))),
             ),
         )
+        # A column of an older shape goes by the name that it had then.
+        relation = selection.sent(relation, self._settings)
         if before is not None and before.relation == relation:
             return before, missing
         found = self._register([relation])[0]
@@ -246,6 +252,7 @@ class Tables:
                     value_id=ids[f"{schema.topic}-value", schema.value_schema],
                     modes=modes,
                     nan_is_null=self.nan_is_null,
+                    rules=self._rules,
                 ),
             )
             for schema in schemas

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import SecretStr, model_serializer, model_validator
 
-from producer.settings import patterns
+from producer.settings import patterns, transformations
 from producer.settings.database import DatabaseSettings
 from producer.settings.values import (
     LOWER,
@@ -216,8 +216,12 @@ class Settings(DatabaseSettings):
             for name, value in getattr(self, field).items():
                 shown[prefix + name] = MASK if mask_secrets and patterns.is_secret(name) else value
         for key, value in self.column_transformations.items():
-            shown[patterns.without_salt(key) if mask_secrets else key] = value
+            shown[transformations.without_salt(key) if mask_secrets else key] = value
         return shown
+
+    def column_rules(self) -> tuple[transformations.Transformation, ...]:
+        """What becomes of columns' values, in the order in which they are asked."""
+        return transformations.transformations(self.column_transformations)
 
     @model_serializer
     def _masked(self) -> dict[str, str]:

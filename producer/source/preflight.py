@@ -82,18 +82,29 @@ def server(identity: slots.Identity, wal_level: str) -> Iterator[Finding | Produ
         )
 
 
-def rights(connection: Connection, tables: Sequence[Table], user: str) -> Iterator[Finding | ProducerError]:
-    """SELECT on every selected table."""
-    refused = [table for table in tables if not table.readable]
-    for table in refused:
-        grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}; GRANT SELECT ON {} TO {};").format(
+def rights(
+    connection: Connection, tables: Sequence[Table], relations: Sequence[Relation], user: str
+) -> Iterator[Finding | ProducerError]:
+    """SELECT on every selected table: on the columns that are read of it."""
+    shapes = {relation.oid: relation for relation in relations}
+    refused = []
+    for table in tables:
+        shape = shapes.get(table.oid)
+        read = [column.name for column in shape.read_columns] if shape else []
+        whole = shape is None or len(read) == len(shape.columns)
+        if table.usable and table.unreadable.isdisjoint(read):
+            continue
+        refused.append(table)
+        grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}; GRANT SELECT{} ON {} TO {};").format(
             sql.Identifier(table.schema),
             sql.Identifier(user),
+            sql.SQL("") if whole else sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, read))),
             sql.Identifier(table.schema, table.name),
             sql.Identifier(user),
         )
-        yield AccessDenied(f"{user} may not read table {table.qualified_name}", remedy=grant.as_string(connection))
-    filtered = [table for table in tables if table.readable and table.filtered]
+        of = "" if whole else "the selected columns of "
+        yield AccessDenied(f"{user} may not read {of}table {table.qualified_name}", remedy=grant.as_string(connection))
+    filtered = [table for table in tables if table not in refused and table.filtered]
     for table in filtered:
         alter = sql.SQL("ALTER ROLE {} BYPASSRLS;").format(sql.Identifier(user))
         yield AccessDenied(
@@ -205,7 +216,7 @@ def hidden_numbers(relations: Sequence[Relation]) -> Finding | None:
         f"{relation.qualified_name}.{column.name}"
         for relation in relations
         for column in relation.columns
-        if column.type.kind == "base" and column.type.name in ("float4", "float8", "numeric")
+        if column.sent and column.type.kind == "base" and column.type.name in ("float4", "float8", "numeric")
     ]
     if not columns:
         return None

@@ -16,6 +16,7 @@ from psycopg.pq import ExecStatus
 from producer.errors import PostgresUnavailable
 from producer.events import Relation
 from producer.source.catalog import Table
+from producer.source.overrides import subselect
 from producer.source.wire import Connection, Server, connect, explain, explained
 
 Found = Literal["same", "changed", "busy", "gone"]
@@ -59,12 +60,15 @@ class TableReader:
         # A table that the snapshot does not know was made after it: the stream holds all its rows.
         return "same" if row is None or row[0] else "changed"
 
-    def begin(self, table: Table, relation: Relation) -> None:
-        """Start copying: the relation's columns in their order, in COPY's text format."""
-        statement = sql.SQL("COPY (SELECT {} FROM {} {}) TO STDOUT").format(
-            sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.columns),
-            _only(table),
-            sql.Identifier(table.schema, table.name),
+    def begin(self, table: Table, relation: Relation, select: str | None = None) -> None:
+        """Start copying: the columns that are read, in their order, in COPY's text format.
+
+        With `select` its rows, not the table's own.
+        """
+        own = sql.SQL("{} {}").format(_only(table), sql.Identifier(table.schema, table.name))
+        statement = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.read_columns),
+            own if select is None else subselect(select),
         )
         pgconn = self._connection.pgconn
         result = pgconn.exec_(statement.as_bytes(self._connection))

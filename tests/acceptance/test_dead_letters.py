@@ -227,3 +227,26 @@ def test_fail_of_unchanged_toast_follows_the_tolerance(source: Source, command: 
     assert letter.row == {"id": 1, "n": 2}
     assert letter.ours("column") == ("big",)
     assert json.loads(letter.headers["__producer.key"]) == {"id": 1}
+
+
+def test_a_letter_shows_nothing_that_is_masked_or_left_out(source: Source, command: Command) -> None:
+    """On both paths, while the key is still made from a row that lacks columns."""
+    source.execute(
+        "CREATE TABLE t (secret text, id int, masked text, v int[], w text, PRIMARY KEY (w, id))",
+        f"INSERT INTO t VALUES ('hidden', 1, 'hidden', {POISON}, 'x')",
+    )
+    more: dict[str, object] = {
+        "column.exclude.list": r"public\.t\.secret",
+        "column.mask.with.3.chars": r"public\.t\.masked",
+    }
+    first = command.run("run", "--once", settings={**ALL, **more})
+    assert first.returncode == 0, first.stderr
+    source.execute(f"INSERT INTO t VALUES ('hidden', 2, 'hidden', {POISON}, 'y')")
+    second = command.run("run", "--once", settings={**ALL, **more})
+    assert second.returncode == 0, second.stderr
+    found = letters(command)
+    assert [letter.row for letter in found] == [
+        {"id": "1", "v": "{{1,2},{3,4}}", "w": "x"},
+        {"id": 2, "v": "{{1,2},{3,4}}", "w": "y"},
+    ]
+    assert [letter.key for letter in found] == [{"w": "x", "id": 1}, {"w": "y", "id": 2}]
