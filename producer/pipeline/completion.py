@@ -36,6 +36,9 @@ _log = observe.logger("producer.completion")
 _KEYS_A_QUERY = 500
 _VISIBLE_SECONDS = 30.0
 _VISIBLE_PAUSE = 0.001
+# What helps where a row cannot be read again.
+_PLACEHOLDER = "set unchanged.toast.handling=placeholder (or null)"
+_NEWER_PLUGIN = "install wal2json 2.6 or newer: it prints NaN and Infinity, which may hide in this null"
 
 
 class ColumnGone(Exception):
@@ -111,7 +114,9 @@ class Completion:
             return None
         names_absent = {column.name for column in absent}
         try:
-            return self._read(shape, found, absent, lsn, start, lambda row: names_absent.isdisjoint(row.columns))
+            return self._read(
+                shape, found, absent, lsn, start, lambda row: names_absent.isdisjoint(row.columns), _PLACEHOLDER
+            )
         except ColumnGone:
             if not again:
                 raise
@@ -125,8 +130,9 @@ class Completion:
         found = wal2json.values(message, start)
         try:
             texts = self._read(
-                shape, found, columns, lsn, start, lambda row: any(row.columns.get(name) == b"null" for name in hiding)
-            )
+                shape, found, columns, lsn, start,
+                lambda row: any(row.columns.get(name) == b"null" for name in hiding), _NEWER_PLUGIN,
+            )  # fmt: skip
         except ColumnGone:
             _log.warning("a null may have been NaN: its column is gone", table=relation.qualified_name, at=str(lsn))
             texts = None
@@ -152,6 +158,7 @@ class Completion:
         lsn: Lsn,
         start: int,
         lacks: Callable[[RowValues], bool],
+        otherwise: str,
     ) -> Texts | None:
         """The columns' values as they are now, as the output functions print them; None: the row is gone."""
         relation = shape.relation
@@ -159,8 +166,7 @@ class Completion:
             raise ConversionError(
                 f"table {relation.qualified_name}, column {', '.join(c.name for c in columns)}, at {lsn}: the log "
                 "does not hold the value, and without a key the row cannot be read again",
-                remedy=f'give it a primary key, or ALTER TABLE "{relation.schema}"."{relation.name}" '
-                "REPLICA IDENTITY FULL;  or set unchanged.toast.handling=placeholder",
+                remedy=f"give it a primary key, or {otherwise}",
                 column=", ".join(column.name for column in columns),
             )
         key = _key(relation, found)
@@ -185,7 +191,9 @@ class Completion:
                     row = wal2json.values(message, start)
                 except ValueError:
                     continue
-                if row.columns and lacks(row) and row.columns.keys() >= set(shape.relation.key):
+                # A NULL in a key column is no key to ask for; that row will be told of in its turn.
+                key = [row.columns.get(name, b"null") for name in shape.relation.key]
+                if row.columns and lacks(row) and b"null" not in key:
                     keys.append((_key(shape.relation, row), row.xid))
         return keys
 

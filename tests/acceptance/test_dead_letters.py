@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from producer.lsn import Lsn
-from tests.harness import Command, Source
+from tests.harness import Command, Source, wait_for
 from tests.letters import letters
 
 ALL = {"errors.tolerance": "all"}
@@ -179,6 +179,18 @@ def test_a_null_in_a_key_column(source: Source, command: Command) -> None:
     assert all(letter.key is None for letter in found)
 
 
+def test_a_key_that_wal2json_prints_as_null(source: Source, command: Command) -> None:
+    """NaN in a numeric key: its letter does not disturb the rows that are read again with it."""
+    source.execute("CREATE TABLE t (id numeric(4, 0) PRIMARY KEY, v float8)")
+    synced(command)
+    source.execute("INSERT INTO t VALUES (1, NULL), ('NaN', NULL), (2, 'NaN')")
+    synced(command)
+    assert events(command) == [("c", 1, 1), ("c", 2, 3)]
+    (letter,) = letters(command)
+    assert letter.key is None
+    assert letter.ours("column", "key", "ordinal") == ("id", '{"id":null}', "2")
+
+
 def test_a_row_that_nothing_explains(source: Source, command: Command) -> None:
     """Its column's type is gone. Keys and deletes need only the key; rows of today's shape go on."""
     source.execute("CREATE TYPE mood AS ENUM ('ok')", "CREATE TABLE t (id int PRIMARY KEY, m mood, w text)")
@@ -250,3 +262,24 @@ def test_a_letter_shows_nothing_that_is_masked_or_left_out(source: Source, comma
         {"id": 2, "v": "{{1,2},{3,4}}", "w": "y"},
     ]
     assert [letter.key for letter in found] == [{"w": "x", "id": 1}, {"w": "y", "id": 2}]
+
+
+def test_a_truncate_of_a_table_that_is_gone(source: Source, command: Command) -> None:
+    """No row was read of it, so its shape is not known any more: a letter without a row, and the stream goes on."""
+    source.execute(TABLE, "CREATE TABLE other (id int PRIMARY KEY)")
+    synced(command)
+    running = command.start("run", settings=ALL)
+    running.wait_for("streaming")
+    with source.connect() as session, session.transaction():
+        session.execute("INSERT INTO other VALUES (1)")
+        session.execute("TRUNCATE t")
+        session.execute("DROP TABLE t")
+        session.execute("INSERT INTO other VALUES (2)")
+    wait_for(lambda: len(command.records("public.other")) == 2, what="both rows of the other table")
+    assert running.stop() == 0
+    others: list[Any] = list(command.records("public.other"))
+    assert [record.value["source"]["ordinal"] for record in others] == [1, 3]
+    (letter,) = letters(command)
+    assert (letter.key, letter.row) == (None, {})
+    assert letter.ours("table", "key", "ordinal") == ("public.t", "null", "2")
+    assert letter.headers["__connect.errors.topic"] == f"{command.prefix}.public.t"
