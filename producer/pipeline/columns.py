@@ -12,7 +12,7 @@ from producer.events import Relation
 from producer.schema import avro, masks
 from producer.schema.types import Modes
 from producer.settings import Settings
-from producer.source import overrides, selection
+from producer.source import overrides, preflight, selection
 from producer.source.catalog import Table
 from producer.source.wire import Connection, Server
 
@@ -22,7 +22,7 @@ def refused(
 ) -> Iterator[SettingsError]:
     """Keys that the log does not hold, and SELECTs that do not give their table's columns."""
     roots = {table.oid for table in chosen if table.partitioned}
-    yield from selection.unlogged_keys(relations, roots, settings)
+    yield from preflight.unlogged_keys(relations, roots, settings)
     yield from overrides.unfit(connection, server, relations, settings)
 
 

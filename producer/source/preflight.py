@@ -5,7 +5,7 @@ Room: source (IO: PostgreSQL). `run` raises the first failure; `check` shows all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,9 +18,11 @@ from producer.errors import (
     PostgresUnavailable,
     ProducerError,
     ServerNotReady,
+    SettingsError,
     SlotInUse,
 )
 from producer.events import Relation
+from producer.settings import Settings
 from producer.source import encoding
 from producer.source import slot as slots
 from producer.source.catalog import Table
@@ -134,6 +136,28 @@ def identities(connection: Connection, relations: Sequence[Relation]) -> Iterato
                 status="failed",
                 detail=f"{why}: its UPDATEs and DELETEs are not logged, and lost",
                 remedy=alter.as_string(connection) + "  (or give it a primary key)",
+            )
+
+
+def unlogged_keys(relations: Iterable[Relation], roots: Collection[int], settings: Settings) -> Iterator[SettingsError]:
+    """Tables whose updates and deletes are logged without a column of the key that the settings name.
+
+    `roots` are the OIDs of partitioned tables: their rows are logged as their partitions log them.
+    """
+    if settings.skipped_operations >= {"u", "d"}:
+        return
+    for relation in relations:
+        logged = relation.identity_columns
+        if relation.oid in roots or not logged or not settings.key_of(relation.schema, relation.name):
+            continue
+        missing = [name for name in relation.key if name not in logged]
+        if missing:
+            schema, name = relation.logged_names
+            yield SettingsError(
+                f"message.key.columns: table {schema}.{name} does not log "
+                f"{', '.join(map(repr, missing))} of an old row: the key of a delete could not be told",
+                remedy=f"ALTER TABLE {sql.Identifier(schema, name).as_string()} REPLICA IDENTITY FULL;  "
+                "(or name another key)",
             )
 
 

@@ -5,10 +5,8 @@ Room: source (pure). The contract's rules of keys are in `catalog`; here is what
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-
-from psycopg import sql
 
 from producer.errors import SettingsError
 from producer.events import Relation
@@ -41,28 +39,6 @@ def sent(relation: Relation, settings: Settings) -> Relation:
             replace(column, sent=settings.wants_column(schema, table, column.name)) for column in relation.columns
         ),
     )
-
-
-def unlogged_keys(relations: Iterable[Relation], roots: Collection[int], settings: Settings) -> Iterator[SettingsError]:
-    """Tables whose updates and deletes are logged without a column of the key that the settings name.
-
-    `roots` are the OIDs of partitioned tables: their rows are logged as their partitions log them.
-    """
-    if settings.skipped_operations >= {"u", "d"}:
-        return
-    for relation in relations:
-        logged = relation.identity_columns
-        if relation.oid in roots or not logged or not settings.key_of(relation.schema, relation.name):
-            continue
-        missing = [name for name in relation.key if name not in logged]
-        if missing:
-            schema, name = relation.logged_names
-            yield SettingsError(
-                f"message.key.columns: table {schema}.{name} does not log "
-                f"{', '.join(map(repr, missing))} of an old row: the key of a delete could not be told",
-                remedy=f"ALTER TABLE {sql.Identifier(schema, name).as_string()} REPLICA IDENTITY FULL;  "
-                "(or name another key)",
-            )
 
 
 def unmatched(relations: Iterable[Relation], settings: Settings) -> Iterator[str]:

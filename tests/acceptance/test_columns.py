@@ -129,23 +129,26 @@ def test_included_columns_only(source: Source, command: Command) -> None:
 
 def test_a_column_goes_by_the_name_of_its_moment(source: Source, command: Command) -> None:
     """Rows of older shapes too, read after the column was renamed, dropped or retyped."""
-    source.execute("CREATE TABLE t (id int PRIMARY KEY, secret text, n int)", "INSERT INTO t VALUES (1, 's', 1)")
-    settings: Settings = {"column.exclude.list": r"public\.t\.secret"}
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, secret text, n int, m text)", "INSERT INTO t VALUES (1, 's', 1, 'm')"
+    )
+    settings: Settings = {"column.exclude.list": r"public\.t\.secret", "column.mask.with.1.chars": r"public\.t\.m"}
     once(command, settings)
     source.execute(
-        "INSERT INTO t VALUES (2, 's', 2)",
+        "INSERT INTO t VALUES (2, 's', 2, 'm')",
         "ALTER TABLE t ALTER COLUMN n TYPE bigint",
-        "INSERT INTO t VALUES (3, 's', 3)",
+        "INSERT INTO t VALUES (3, 's', 3, 'm')",
         "ALTER TABLE t RENAME COLUMN secret TO shown",
-        "INSERT INTO t VALUES (4, 's', 4)",
+        "ALTER TABLE t RENAME COLUMN m TO o",
+        "INSERT INTO t VALUES (4, 's', 4, 'm')",
         "ALTER TABLE t DROP COLUMN n",
         "ALTER TABLE t ADD COLUMN secret int",
-        "INSERT INTO t VALUES (5, 's', 5)",
+        "INSERT INTO t VALUES (5, 's', 'm', 5)",
     )
     once(command, settings)
     assert [after for _, _, _, after in events(command, "public.t")] == [
-        {"id": 1, "n": 1}, {"id": 2, "n": 2}, {"id": 3, "n": 3}, {"id": 4, "shown": "s", "n": 4},
-        {"id": 5, "shown": "s"},
+        {"id": 1, "n": 1, "m": "*"}, {"id": 2, "n": 2, "m": "*"}, {"id": 3, "n": 3, "m": "*"},
+        {"id": 4, "shown": "s", "n": 4, "o": "m"}, {"id": 5, "shown": "s", "o": "m"},
     ]  # fmt: skip
 
 

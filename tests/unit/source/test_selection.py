@@ -9,7 +9,7 @@ import pytest
 from producer.errors import SettingsError
 from producer.events import Column, PgType, Relation, ReplicaIdentity
 from producer.settings import Settings, load_settings
-from producer.source import selection
+from producer.source import preflight, selection
 
 INT4 = PgType(oid=23, schema="pg_catalog", name="int4", kind="base")
 
@@ -56,12 +56,12 @@ def test_a_key_that_the_log_does_not_hold(
     """Of a table whose updates and deletes are logged at all."""
     chosen = settings("message.key.columns=s.t:b", *sets)
     shape = selection.chosen(relation(identity, logged), chosen)
-    errors = list(selection.unlogged_keys([shape], (), chosen))
+    errors = list(preflight.unlogged_keys([shape], (), chosen))
     assert bool(errors) is told
     for error in errors:
         assert "does not log 'b'" in error.message
         assert error.remedy.startswith('ALTER TABLE "s"."t" REPLICA IDENTITY FULL;')
-    assert not list(selection.unlogged_keys([shape], {1}, chosen))
+    assert not list(preflight.unlogged_keys([shape], {1}, chosen))
 
 
 def test_a_filter_that_names_nothing() -> None:
