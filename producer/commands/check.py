@@ -18,7 +18,7 @@ from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.kafka import KafkaSink
-from producer.source import catalog, preflight, slot
+from producer.source import catalog, preflight, slot, value_checks
 from producer.source.catalog import Table
 from producer.source.preflight import Finding
 from producer.source.wire import Connection, Server, connect
@@ -107,6 +107,22 @@ def _tables(
     yield from preflight.rights(connection, chosen, server.user)
     relations.extend(catalog.captured(connection, chosen))
     yield from preflight.identities(connection, relations)
+    yield from _values(connection, server, settings, chosen, relations)
+
+
+def _values(
+    connection: Connection, server: Server, settings: Settings, chosen: list[Table], relations: list[Relation]
+) -> Iterator[Finding]:
+    modes = Modes.of(settings)
+    whole = {table.oid for table in chosen if table.readable and not table.filtered}
+    yield from value_checks.array_depths(
+        connection,
+        server,
+        [relation for relation in relations if relation.oid in whole],
+        lambda column: avro.column_type(column, modes).array_depth if column.sent else 0,
+    )
+    yield from value_checks.money(server, relations)
+    yield from value_checks.virtual_columns(connection, chosen)
 
 
 def _odd(every: list[Table], settings: Settings) -> Iterator[Finding]:
