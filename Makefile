@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit smoke bench demo clean
+.PHONY: help setup build stack stop lint format types test unit golden smoke bench demo clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ test: build ## all tests, on real servers
 
 unit: build ## tests that need no server
 	@$(PYTHON) -m pytest tests/unit tests/property
+
+golden: build ## capture the golden cases again; review what differs
+	@$(PYTHON) -m tests.golden
 
 smoke: build ## kill -9, restarts, then count what was lost
 	@$(PYTHON) -m tests.smoke

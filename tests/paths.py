@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import fastavro
@@ -61,9 +62,14 @@ class Reader:
         found = catalog.relations(self.connection, catalog.tables(self.connection))
         return {(relation.schema, relation.name): relation for relation in found.values()}
 
-    def records(self) -> list[bytes]:
-        """What the slot holds, read once; with the producer's own options."""
-        options = [part for pair in wal2json.options(None).items() for part in pair]
+    def end(self) -> None:
+        """Drop the slot, and leave no transaction of before to the next one."""
+        self.connection.execute(b"SELECT pg_drop_replication_slot(%s)", (self._slot,))
+
+    def records(self, changed: Mapping[str, str] | None = None) -> list[bytes]:
+        """What the slot holds, read once; with the producer's own options, some of them changed."""
+        pairs = {**wal2json.options(None), **(changed or {})}
+        options = [part for pair in pairs.items() for part in pair]
         query = b"SELECT data FROM pg_logical_slot_get_changes(%s, NULL, NULL, VARIADIC %s::text[])"
         found = self.connection.execute(query, (self._slot, options)).fetchall()
         return [str(data).encode() for (data,) in found if not str(data).startswith(('{"action":"B"', '{"action":"C"'))]
