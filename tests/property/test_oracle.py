@@ -7,29 +7,27 @@ value that fails is kept: write it into tests/golden/cases.py as the failure say
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dev.stack import Stack
 from tests import builds
+from tests.budget import SECONDS, seeded
 from tests.harness import Source, source_of
 from tests.oracle import made
 from tests.oracle.kinds import REFUSED, Kind, comparable
 from tests.paths import Reader, Walk, without_op
 
 _BUILDS = {"compiled": builds.compiled(), "uncompiled": builds.uncompiled()}
-_SECONDS = float(os.environ.get("PRODUCER_TEST_SECONDS", "8"))
-_SEED = os.environ.get("PRODUCER_TEST_SEED")
 # An example is a dozen rows of one type, and takes about so long.
 _EXAMPLE_SECONDS = 0.03
-_EXAMPLES = max(1, round(_SECONDS / _EXAMPLE_SECONDS / len(made.KINDS)))
+_EXAMPLES = max(1, round(SECONDS / _EXAMPLE_SECONDS / len(made.KINDS)))
 _MULTIRANGES_SINCE = 140000
 
 
@@ -139,4 +137,4 @@ def test_values_are_what_postgresql_says(oracle: Oracle, kind: Kind) -> None:
     def of_random_values(literals: list[str]) -> None:
         oracle.compare(kind, walks, literals)
 
-    (seed(int(_SEED))(of_random_values) if _SEED else of_random_values)()
+    seeded(of_random_values)()
