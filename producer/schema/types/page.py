@@ -145,7 +145,9 @@ ROWS = (
         "numeric(10,2).", ("9.90",)),
     _of(
         "composite type, row type", _ADDRESS, "One nullable field for each attribute; the namespace is the prefix and "
-        "the type's schema. Debezium leaves them out. **Differs.**", ('("Main St, 1",)',),
+        "the type's schema. An attribute that was added later is null in older rows; drop or rename one only when the "
+        "producer has caught up: the log does not tell what it was. Debezium leaves them out. **Differs.**",
+        ('("Main St, 1",)',),
     ),
     _of(
         "array", _array(_base("int4")), "Of every type of this page. As deep as the column is declared, at least one. "
