@@ -102,7 +102,7 @@ class Walk:
         self.walker = build["walker"].Walker()
         self.form_error: type[Exception] = build["plan"].FormError
         self.walker.install(self.plan)
-        self._value = fastavro.parse_schema(json.loads(self.schemas.value_schema))
+        self._value = fastavro.parse_schema(_numbers(json.loads(self.schemas.value_schema)))
         self._key = (
             None if self.schemas.key_schema is None else fastavro.parse_schema(json.loads(self.schemas.key_schema))
         )
@@ -146,6 +146,16 @@ class Walk:
         found = fastavro.schemaless_reader(stream, self._key, None)
         assert not stream.read()
         return found
+
+
+def _numbers(schema: Any) -> Any:
+    """Without Avro's own dates and times: Python's have not their range."""
+    if isinstance(schema, list):
+        return [_numbers(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: item for name, item in schema.items() if name != "logicalType" or item == "decimal"}
+    return {name: _numbers(item) for name, item in kept.items()}
 
 
 def without_op(value: bytes) -> bytes:

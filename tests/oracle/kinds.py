@@ -9,10 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
+
+from producer.schema.types import Modes
 
 NAN = "a number that is not one"
 _PLACES = itertools.count()
@@ -43,7 +45,8 @@ class Kind:
     """What the rendered JSON says -> what a consumer decodes."""
     extension: str = ""
     dimensions: int = 0
-    name: str = field(default="")
+    name: str = ""
+    modes: Modes | None = None
 
     @property
     def id(self) -> str:

@@ -21,7 +21,7 @@ ODD_TEXTS = (
 _HEX = "encode(convert_to({v}, 'UTF8'), 'hex')"
 
 
-def _text(value: str) -> str:
+def text_of(value: str) -> str:
     return bytes.fromhex(value).decode()
 
 
@@ -143,13 +143,13 @@ KINDS = [
         "('x' || encode(cash_send({v}), 'hex'))::bit(64)::bigint::text",
         lambda value: Decimal(value).scaleb(-2),
     ),
-    scalar("text", TEXTS, ODD_TEXTS, _HEX, _text),
-    scalar("varchar(40)", TEXTS, tuple(text for text in ODD_TEXTS if len(text) < 40), _HEX, _text),
-    scalar("name", TEXTS, ("", "a" * 63, "ü"), "encode(convert_to({v}::text, 'UTF8'), 'hex')", _text),
+    scalar("text", TEXTS, ODD_TEXTS, _HEX, text_of),
+    scalar("varchar(40)", TEXTS, tuple(text for text in ODD_TEXTS if len(text) < 40), _HEX, text_of),
+    scalar("name", TEXTS, ("", "a" * 63, "ü"), "encode(convert_to({v}::text, 'UTF8'), 'hex')", text_of),
     scalar('"char"', st.characters(min_codepoint=1, max_codepoint=126).map(str), ("", "c", '"', "\\"),
            'ascii({v}::text)', lambda value: chr(value) if value else ""),
     scalar("char(5)", st.text(CHARACTERS, max_size=5), ("", "ab", "ab   ", "\t", "€"),
-           "encode(convert_to(rpad({v}::text, 5), 'UTF8'), 'hex')", _text),
+           "encode(convert_to(rpad({v}::text, 5), 'UTF8'), 'hex')", text_of),
     scalar("bytea", st.binary(max_size=12).map(lambda data: "\\x" + data.hex()),
            ("", "\\x00", "\\xdeadbeef00", "\\x5c78", "\\x" + "ff00" * 3000), "encode({v}, 'base64')",
            base64.b64decode),
@@ -168,5 +168,5 @@ KINDS = [
     scalar("pg_lsn", st.integers(0, 2**64 - 1).map(lambda n: f"{n >> 32:X}/{n & 0xFFFFFFFF:X}"),
            ("0/0", "FFFFFFFF/FFFFFFFF"), "({v} - '0/0')::text",
            lambda v: f"{int(v) >> 32:X}/{int(v) & 0xFFFFFFFF:X}"),
-    scalar("regtype", st.sampled_from(["integer", "pg_catalog.text", "timestamptz"]), ("-", "integer"), _HEX.replace("{v}", "{v}::text"), _text),  # noqa: E501
+    scalar("regtype", st.sampled_from(["integer", "pg_catalog.text", "timestamptz"]), ("-", "integer"), _HEX.replace("{v}", "{v}::text"), text_of),  # noqa: E501
 ]  # fmt: skip

@@ -74,7 +74,7 @@ def _stamp(unit: int, value: Any) -> Any:
     return total // unit
 
 
-def _zoned(value: Any) -> Any:
+def zoned(value: Any) -> Any:
     if isinstance(value, str):
         return value
     days, micros = value
@@ -107,7 +107,7 @@ def _stamps(type: str, unit: int, v: str) -> Kind:
     if type.startswith("timestamptz"):
         extremes = tuple(f"{text} +00" if text[-1].isdigit() else text.replace(" BC", " +00 BC") for text in extremes)
         return scalar(type, _STAMPS.map(lambda text: text.replace(" BC", "+00 BC") if "BC" in text else text + "+00"),
-                      extremes, render, _zoned)  # fmt: skip
+                      extremes, render, zoned)  # fmt: skip
     return scalar(type, _STAMPS, extremes, render, lambda value: _stamp(unit, value))
 
 

@@ -20,14 +20,15 @@ from dev.stack import Stack
 from tests import builds
 from tests.budget import SECONDS, seeded
 from tests.harness import Source, source_of
-from tests.oracle import made
+from tests.oracle import made, moded
 from tests.oracle.kinds import REFUSED, Kind, comparable
 from tests.paths import Reader, Walk, without_op
 
 _BUILDS = {"compiled": builds.compiled(), "uncompiled": builds.uncompiled()}
+KINDS = [*made.KINDS, *moded.KINDS]
 # An example is a dozen rows of one type, and takes about so long.
 _EXAMPLE_SECONDS = 0.03
-_EXAMPLES = max(1, round(SECONDS / _EXAMPLE_SECONDS / len(made.KINDS)))
+_EXAMPLES = max(1, round(SECONDS / _EXAMPLE_SECONDS / len(KINDS)))
 _MULTIRANGES_SINCE = 140000
 
 
@@ -43,8 +44,8 @@ class Oracle:
         statements = [*made.DDL]
         if "postgis" in self._extensions:
             statements.append("CREATE EXTENSION postgis")
-        self.tables = {kind.sql: f"t{number}" for number, kind in enumerate(made.KINDS) if not self.lacks(kind)}
-        statements += [f"CREATE TABLE {table} (id int PRIMARY KEY, v {kind})" for kind, table in self.tables.items()]
+        self.tables = {kind.id: (f"t{number}", kind.sql) for number, kind in enumerate(KINDS) if not self.lacks(kind)}
+        statements += [f"CREATE TABLE {table} (id int PRIMARY KEY, v {kind})" for table, kind in self.tables.values()]
         self._run("; ".join(statements))
         self._relations = self.reader.relations()
         self.reader.begin()
@@ -59,15 +60,15 @@ class Oracle:
 
     def walks(self, kind: Kind) -> tuple[Walk, Walk]:
         """The kind's table in both builds."""
-        relation = self._relations["public", self.tables[kind.sql]]
-        return Walk(_BUILDS["compiled"], relation), Walk(_BUILDS["uncompiled"], relation)
+        relation = self._relations["public", self.tables[kind.id][0]]
+        return Walk(_BUILDS["compiled"], relation, kind.modes), Walk(_BUILDS["uncompiled"], relation, kind.modes)
 
     def _run(self, statement: str) -> None:
         self.reader.connection.execute(statement.encode())
 
     def compare(self, kind: Kind, walks: tuple[Walk, Walk], literals: list[str]) -> None:
         """Store them, read them on both paths, ask the server, compare."""
-        table = f"public.{self.tables[kind.sql]}"
+        table = f"public.{self.tables[kind.id][0]}"
         rows = ", ".join(f"({number}, {literal})" for number, literal in enumerate(literals))
         self._run(f"DELETE FROM {table}; INSERT INTO {table} VALUES {rows}")
         said = self._said(kind, table)
@@ -121,7 +122,7 @@ def oracle(stack: Stack) -> Iterator[Oracle]:
         found.reader.close()
 
 
-@pytest.mark.parametrize("kind", made.KINDS, ids=lambda kind: kind.id)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)
 def test_values_are_what_postgresql_says(oracle: Oracle, kind: Kind) -> None:
     """Extremes and specials, then random values."""
     if oracle.lacks(kind):
