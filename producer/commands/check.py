@@ -19,7 +19,7 @@ from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.kafka import KafkaSink
-from producer.source import catalog, preflight, slot
+from producer.source import catalog, preflight, slot, value_checks
 from producer.source.catalog import Table
 from producer.source.preflight import Finding
 from producer.source.wire import Connection, Server, connect
@@ -111,6 +111,22 @@ def _tables(
     for doubt in columns.doubts(settings, relations):
         yield Finding(name="columns", status="warning", detail=doubt, remedy="see docs/filters.md")
     yield from preflight.identities(connection, relations)
+    yield from _values(connection, server, settings, chosen, relations)
+
+
+def _values(
+    connection: Connection, server: Server, settings: Settings, chosen: list[Table], relations: list[Relation]
+) -> Iterator[Finding]:
+    modes = Modes.of(settings)
+    whole = {table.oid for table in chosen if table.usable and not table.unreadable and not table.filtered}
+    yield from value_checks.array_depths(
+        connection,
+        server,
+        [relation for relation in relations if relation.oid in whole],
+        lambda column: avro.column_type(column, modes).array_depth if column.sent else 0,
+    )
+    yield from value_checks.money(server, relations)
+    yield from value_checks.virtual_columns(connection, chosen)
 
 
 def _odd(every: list[Table], settings: Settings) -> Iterator[Finding]:

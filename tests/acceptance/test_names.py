@@ -21,6 +21,11 @@ def test_odd_names_of_schemas_tables_columns_and_types(source: Source, command: 
         f'CREATE TABLE "{LONG}" (id int PRIMARY KEY)',
         'CREATE TYPE "Q S.ü"."My Enum" AS ENUM (\'a b\', \'"c"\')',
         'CREATE TABLE e (id int PRIMARY KEY, e "Q S.ü"."My Enum", es "Q S.ü"."My Enum"[])',
+        # A reserved word as a schema breaks the plugin's JSON where type names are asked for.
+        'CREATE SCHEMA "int"',
+        "CREATE TYPE \"int\".kind AS ENUM ('a', 'b')",
+        'CREATE TYPE "int"."1st of-all" AS ("order-id" int, "größe" "int".kind, "_u2d_" text)',
+        'CREATE TABLE made (id int PRIMARY KEY, k "int".kind, c "int"."1st of-all", cs "int"."1st of-all"[])',
     )
     assert command.run("run", "--once").returncode == 0
     source.execute(
@@ -28,6 +33,7 @@ def test_odd_names_of_schemas_tables_columns_and_types(source: Source, command: 
         "INSERT INTO \"select\" VALUES (1, 'x')",
         f'INSERT INTO "{LONG}" VALUES (1)',
         'INSERT INTO e VALUES (2, \'"c"\', ARRAY[\'a b\', NULL]::"Q S.ü"."My Enum"[])',
+        "INSERT INTO made VALUES (1, 'b', ROW(7, 'a', 'x'), ARRAY[ROW(8, NULL, '\"')]::\"int\".\"1st of-all\"[])",
     )
     done = command.run("run", "--once")
     assert done.returncode == 0, done.stderr
@@ -46,6 +52,10 @@ def test_odd_names_of_schemas_tables_columns_and_types(source: Source, command: 
     assert found["public.select"][0].value["after"] == {"table": 1, "from": "x"}
     assert found[f"public.{LONG}"][0].key == {"id": 1}
     assert found["public.e"][0].value["after"] == {"id": 2, "e": '"c"', "es": ["a b", None]}
+    made = found["public.made"][0].value["after"]
+    assert made["k"] == "b"
+    assert made["c"] == {"order_u2d_id": 7, "gr_uf6__udf_e": "a", "_u5f_u2d_": "x"}
+    assert made["cs"] == [{"order_u2d_id": 8, "gr_uf6__udf_e": None, "_u5f_u2d_": '"'}]
 
 
 def test_inheritance_generated_and_unlogged(source: Source, command: Command) -> None:
