@@ -5,14 +5,14 @@ Room: pipeline (IO through the stages it is given).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from producer import observe
 from producer.decode.wal2json import RowShape
 from producer.errors import ConversionError, ServerNotReady
 from producer.events import Column, Relation
-from producer.schema import avro, plan, shape, topics
+from producer.schema import avro, plan, shape, topics, variants
 from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
@@ -20,10 +20,12 @@ from producer.sink.protocol import Sink
 from producer.source import catalog, pg_types
 from producer.source.catalog import Table
 from producer.source.wire import Connection
-from producer.transcode.plan import TablePlan
-from producer.transcode.walker import Walker
+from producer.transcode.plan import FormError, TablePlan
+from producer.transcode.walker import SHAPE, Walker
 
 _log = observe.logger("producer.tables")
+
+_PAST_SHAPES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Tables:
         self._shapes: dict[tuple[str, str], Shape] = {}
         self._baseline: dict[tuple[str, str], Relation] = {}
         """What each table looked like when we began to stream: it tells of columns dropped since."""
+        self._past: dict[tuple[str, str], list[Relation]] = {}
+        """Shapes that each table had in this session, the last ones."""
         self._not_ours: set[tuple[str, str]] = set()
         self.chosen: list[Table] = []
         self.nan_is_null = True
@@ -56,8 +60,8 @@ class Tables:
         """Read which tables are selected now, and make sure of their topics.
 
         Raises:
-            SettingsError: no table is selected, or two would share a topic.
-            ServerNotReady: a partition's columns stand in another order than its root's.
+            SettingsError: two tables would share a topic.
+            ServerNotReady: no table is selected.
         """
         every = catalog.tables(connection)
         self.chosen = catalog.selected(every, self._settings.wants_table)
@@ -126,15 +130,20 @@ class Tables:
         return known is not None and known.logged_as is not None
 
     def _table(self, connection: Connection, schema: str, name: str) -> tuple[Table, Table] | None:
-        """A selected table, or a partition, and the selected table that it is part of."""
+        """A selected table, or a partition, and the selected table that it is part of.
+
+        Names decide, as they do in the log: a table that was renamed since is another one, and one
+        that was renamed to a selected name, or made anew under it, is selected.
+        """
         every = catalog.tables(connection)
-        roots = catalog.leaves(every, self.chosen)
+        names = {(table.schema, table.name) for table in self.chosen}
+        roots = catalog.leaves(every, [table for table in every if (table.schema, table.name) in names])
         table = next((table for table in every if (table.schema, table.name) == (schema, name)), None)
         if table is None:
             return None
         if table.oid in roots:
             return table, roots[table.oid]
-        return (table, table) if any(table.oid == chosen.oid for chosen in self.chosen) else None
+        return (table, table) if (schema, name) in names and not table.is_partition else None
 
     def current(self, connection: Connection, schema: str, name: str) -> Shape:
         """The shape that a table's rows were walked by last, or else the one it has now.
@@ -159,7 +168,12 @@ class Tables:
 
     def install(self, shape: Shape) -> None:
         """Walk the table's rows by this shape from now on."""
-        self._shapes[shape.relation.logged_names] = shape
+        names = shape.relation.logged_names
+        self._shapes[names] = shape
+        past = self._past.setdefault(names, [])
+        if shape.relation not in past:
+            past.append(shape.relation)
+            del past[:-_PAST_SHAPES]
         self._walker.install(shape.plan)
 
     def reshape(self, connection: Connection, row: RowShape, *, look: bool = False) -> tuple[Shape, tuple[Column, ...]]:
@@ -180,23 +194,8 @@ class Tables:
             missing = shape.only_toast_missing(row, before.relation)
             if missing:
                 return before, missing
-        table, root = self._table(connection, row.schema, row.table) or (None, None)
-        now = None
-        if table is not None and root is not None:
-            relations = catalog.relations(connection, list({table.oid: table, root.oid: root}.values()))
-            now = relations.get(table.oid)
-            if now is not None and root.oid in relations and root.oid != table.oid:
-                now = catalog.as_partition(now, relations[root.oid])
         known = before.relation if before else self._baseline.get((row.schema, row.table))
-        relation, missing = shape.shape_of(
-            row,
-            shape.Known(
-                now=now,
-                before=known,
-                attributes=catalog.attributes(connection, table.oid) if table else (),
-                types=pg_types.types(connection, (c.type_oid for c in (*row.columns, *row.identity))),
-            ),
-        )
+        relation, missing = self._shape_of(connection, row, self._now(connection, row.schema, row.table), known)
         if before is not None and before.relation == relation:
             return before, missing
         found = self._register([relation])[0]
@@ -205,9 +204,73 @@ class Tables:
         self.install(found)
         return found, missing
 
-    def accept_labels(self, shape: Shape) -> None:
-        """Take any label in the table's enums from now on: an older row's was renamed since."""
-        self.install(self._register([shape.relation], replace(self._modes, exact_labels=False))[0])
+    def _now(self, connection: Connection, schema: str, name: str) -> Relation | None:
+        """The relation that bears the name in the catalogue; None: there is none, or it is not ours."""
+        table, root = self._table(connection, schema, name) or (None, None)
+        if table is None or root is None:
+            return None
+        relations = catalog.relations(connection, list({table.oid: table, root.oid: root}.values()))
+        now = relations.get(table.oid)
+        if now is not None and root.oid in relations and root.oid != table.oid:
+            now = catalog.as_partition(now, relations[root.oid])
+        return now
+
+    def _shape_of(
+        self, connection: Connection, row: RowShape, now: Relation | None, before: Relation | None
+    ) -> tuple[Relation, tuple[Column, ...]]:
+        """The row's shape, by the table that bore its name at its moment."""
+        types = pg_types.types(connection, (c.type_oid for c in (*row.columns, *row.identity)))
+        if before is not None and (now is None or now.oid != before.oid):
+            # Renamed since, or dropped; another one may bear its name now.
+            then = catalog.renamed(connection, before)
+            if now is None or (shape.fits(row, before) and not shape.fits(row, now)):
+                now = then
+            else:
+                before = None
+        relation = now or before
+        attributes = catalog.attributes(connection, relation.oid) if relation else ()
+        return shape.shape_of(row, shape.Known(now=now, before=before, attributes=attributes, types=types))
+
+    def otherwise(self, shape: Shape, column: int, walk: Callable[[], int]) -> int:
+        """Walk a row whose value in a column does not fit by what the table may have been, and go on by it.
+
+        Nothing is registered for a guess that does not fit.
+
+        Raises:
+            FormError: nothing fits; the table is walked by the shape that it had.
+        """
+        found = self._fitting(shape.relation, self._modes, column, walk)
+        if found is None:
+            self._walker.install(shape.plan)
+        else:
+            relation, exact = found
+            self.install(self._register([relation], self._modes if exact else self._loose())[0])
+        return walk()
+
+    def _fitting(
+        self, relation: Relation, modes: Modes, column: int, walk: Callable[[], int]
+    ) -> tuple[Relation, bool] | None:
+        names = relation.logged_names
+        past = [*([self._baseline[names]] if names in self._baseline else []), *self._past.get(names, ())]
+        for variant, exact in variants.of(relation, column, past, exact=modes.exact_labels):
+            modes = self._modes if exact else self._loose()
+            topic = self.topic(variant.schema, variant.name)
+            self._walker.install(
+                plan.table_plan(variant, topic=topic, key_id=0, value_id=0, modes=modes, nan_is_null=self.nan_is_null)
+            )
+            try:
+                if walk() != SHAPE:
+                    return variant, exact
+            except FormError:
+                # Another column, further on, may have changed as well.
+                if self._walker.column > column:
+                    found = self._fitting(variant, modes, self._walker.column, walk)
+                    if found is not None:
+                        return found
+        return None
+
+    def _loose(self) -> Modes:
+        return replace(self._modes, exact_labels=False)
 
     def _register(self, relations: Sequence[Relation], modes: Modes | None = None) -> list[Shape]:
         modes = modes or self._modes

@@ -22,7 +22,7 @@ from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Sink
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
-from producer.transcode.plan import FormError, UnknownLabel
+from producer.transcode.plan import FormError
 from producer.transcode.source_block import Parts, times, truncate_value
 from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
@@ -161,12 +161,14 @@ class Transactions:
     def _walk_again(self, message: bytes, shape: Shape, lsn: Lsn, error: FormError | None) -> int:
         try:
             result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
-        except UnknownLabel:
-            # Not in the catalogue of now either, which was just read.
-            self._tables.accept_labels(shape)
-            result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
-        except FormError as second:
-            raise self._refused(shape.relation, lsn, second) from (error or second)
+        except FormError:
+            # The catalogue of now, which was just read, may be ahead in what no row tells.
+            try:
+                result = self._tables.otherwise(
+                    shape, self._walker.column, lambda: self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
+                )
+            except FormError as second:
+                raise self._refused(shape.relation, lsn, second) from (error or second)
         if result in (SHAPE, OTHER):
             raise DecodeError(
                 f"a row of {shape.relation.qualified_name} at {lsn} does not match the shape that it names",

@@ -195,6 +195,21 @@ def as_partition(leaf: Relation, root: Relation) -> Relation:
     )
 
 
+def renamed(connection: Connection, before: Relation) -> Relation | None:
+    """A table that was known before, as it is now, under the name that it had; None: it is gone."""
+    table = next((table for table in tables(connection) if table.oid == before.oid), None)
+    now = relations(connection, [table]).get(before.oid) if table is not None else None
+    if now is None:
+        return None
+    return replace(
+        now,
+        schema=before.schema,
+        name=before.name,
+        logged_as=before.logged_as,
+        key=before.key if before.logged_as else now.key,
+    )
+
+
 _ATTRIBUTES = """
 SELECT a.attnum::int AS attnum, a.attname AS name, a.attisdropped AS dropped, a.atttypid::bigint AS type_oid,
        a.atttypmod AS typmod, a.attndims::int AS dimensions, a.attlen::int AS length,
@@ -230,6 +245,7 @@ def _relation(table: Table, columns: tuple[Column, ...], indexes: list[Any]) -> 
         key=key,
         identity=table.identity,
         identity_columns=frozenset(logged),
+        primary=tuple((column.name, column.type.oid) for column in columns if column.name in primary),
     )
 
 

@@ -18,6 +18,7 @@ cdef class Route:
     cdef readonly str topic
     cdef int count
     cdef bytes names
+    cdef bytes tail
     cdef bytes key_frame
     cdef bytes value_frame
     cdef bytes source_names

@@ -51,6 +51,7 @@ class Route:
         self.topic = plan.topic
         self.count = len(columns)
         self.names = plan.json_names
+        self.tail = plan.tail
         self.key_frame = plan.key_frame
         self.value_frame = plan.value_frame
         self.source_names = plan.names

@@ -119,6 +119,8 @@ class TablePlan:
     """source.schema and source.table as Avro strings, one behind the other."""
     json_names: bytes
     """What names the table in a wal2json record: `"schema":"public","table":"orders"`."""
+    tail: bytes = b"}"
+    """What ends a wal2json record behind its columns: the table's primary key, the closing brace."""
     order: tuple[int, ...] = ()
     """Indexes of the columns as Value has them; empty: as rows have them."""
     full_identity: bool = False
