@@ -55,7 +55,7 @@ class Handover:
         chosen = self._tables.chosen
         if stored is not None:
             self._compare(stored)
-            unread = [table for table in chosen if table.qualified_name not in self._source.loaded.tables]
+            unread = self._tables.unread(self._source.connection, self._source.loaded.tables.keys())
             # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
             due = stored.snapshot is not None and self._connector.settings.snapshot_mode == "initial"
             return self._copy(stored, unread) if due and (unread or stored.snapshot == "running") else stored
@@ -100,6 +100,7 @@ class Handover:
         # Where the rows stand in the stream: everything from here on follows them.
         if not self._copy_all(wanted, offset.lsn, snapshot, self._offsets):
             return None
+        self._tables.were_read()
         done = replace(offset, snapshot="completed")
         self._store(done)
         _log.info("the snapshot is complete", rows=self._connector.counters.snapshot_rows, tables=len(wanted))

@@ -91,6 +91,7 @@ class Runner:
         with ExitStack() as stack:
             stack.callback(registry.close)
             source = self._look(stack, sink, offsets, tables)
+            tables.recall(offsets, source.loaded)
             handover = Handover(connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
                 handover.copy_only()
@@ -128,6 +129,7 @@ class Runner:
         self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset
     ) -> None:
         self._remember_shapes(source.connection, tables)
+        tables.stream()
         target = source.identity.insert_lsn.page_start() if self._once and source.identity.insert_lsn else None
         progress = Progress(offsets, offset, self._clock)
         replication = connect_replication(self._server)

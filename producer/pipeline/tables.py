@@ -5,17 +5,19 @@ Room: pipeline (IO through the stages it is given).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from producer import observe
 from producer.decode.wal2json import RowShape
 from producer.errors import ConversionError, ServerNotReady
 from producer.events import Column, Relation
+from producer.pipeline.memory import ShapeMemory
 from producer.schema import avro, plan, shape, topics, variants
 from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
+from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.source import catalog, pg_types
 from producer.source.catalog import Table
@@ -51,6 +53,9 @@ class Tables:
         """What each table looked like when we began to stream: it tells of columns dropped since."""
         self._past: dict[tuple[str, str], list[Relation]] = {}
         """Shapes that each table had in this session, the last ones."""
+        self._memory = ShapeMemory()
+        self._leaves: set[int] = set()
+        """The partitions that are known, by oid."""
         self._not_ours: set[tuple[str, str]] = set()
         self.chosen: list[Table] = []
         self.nan_is_null = True
@@ -92,27 +97,84 @@ class Tables:
         return topics.topic_name(self._settings.topic_prefix, schema, table)
 
     def prepare(self, connection: Connection, wanted: Sequence[Table]) -> dict[int, Shape]:
-        """The shapes that tables have now, registered, by oid; tables dropped meanwhile are missing."""
-        relations = catalog.relations(connection, wanted)
+        """The shapes that tables have now, registered, by oid; tables dropped meanwhile are missing.
+
+        A partition, read by itself, has its root's topic and schemas.
+        """
+        roots = [table for table in self.chosen if any(leaf.root_oid == table.oid for leaf in wanted)]
+        relations = catalog.relations(connection, [*wanted, *roots])
+        for table in wanted:
+            if table.oid in relations and table.root_oid in relations:
+                relations[table.oid] = catalog.as_partition(relations[table.oid], relations[table.root_oid])
+        relations = {table.oid: relations[table.oid] for table in wanted if table.oid in relations}
         return dict(zip(relations, self._register(list(relations.values())), strict=True))
 
+    def recall(self, offsets: OffsetsTopic, loaded: Loaded) -> None:
+        """Take what was remembered of the tables, and go on remembering."""
+        self._memory.recall(offsets, loaded.shapes)
+
+    def unread(self, connection: Connection, marked: Collection[str]) -> list[Table]:
+        """The tables whose rows are to be copied, `marked` being those that were; see `ShapeMemory.unread`."""
+        every = catalog.tables(connection)
+        leaves = catalog.leaves(every, self.chosen)
+        return self._memory.unread(connection, self.chosen, [table for table in every if table.oid in leaves], marked)
+
+    def were_read(self) -> None:
+        """The rows of all tables are acked."""
+        self._memory.were_read()
+
     def remember(self, connection: Connection) -> list[Relation]:
-        """The shapes that the selected tables have now, kept for rows that are read later."""
+        """The shapes that the selected tables have now, kept for rows that are read later.
+
+        Raises:
+            UnsupportedEvent: a partition was detached or dropped since the stream knew it.
+        """
         now = catalog.captured(connection, self.chosen)
+        self._leaves = {relation.oid for relation in now if relation.logged_as is not None}
+        self._memory.refuse_lost_partitions(catalog.tables(connection), self._leaves)
         self._baseline = {relation.logged_names: relation for relation in now}
+        # The rows to come may be older than the catalogue.
+        for names, relation in self._memory.shapes.items():
+            if self._settings.wants_table(relation.schema, relation.name):
+                self._baseline[names] = relation
         return now
 
+    def stream(self) -> None:
+        """The stream begins: what is walked from now on is remembered."""
+        for relation in self._baseline.values():
+            self._memory.note(relation)
+
     def grown(self, connection: Connection) -> list[Table]:
-        """The tables that appeared in the selection since it was read."""
+        """The tables that appeared in the selection since it was read, and partitions that were attached.
+
+        Raises:
+            UnsupportedEvent: a partition was detached or dropped.
+        """
         known = {(table.oid, table.schema, table.name) for table in self.chosen}
-        now = catalog.selected(catalog.tables(connection), self._settings.wants_table)
-        return [table for table in now if (table.oid, table.schema, table.name) not in known]
+        every = catalog.tables(connection)
+        leaves = catalog.leaves(every, self.chosen)
+        self._memory.refuse_lost_partitions(every, leaves.keys())
+        attached = catalog.attached(connection, list(leaves.keys() - self._leaves))
+        self._leaves |= leaves.keys() - attached
+        return [
+            *(
+                table
+                for table in catalog.selected(every, self._settings.wants_table)
+                if (table.oid, table.schema, table.name) not in known
+            ),
+            *(table for table in every if table.oid in attached),
+        ]
 
     def logged(self) -> list[tuple[str, str]] | None:
-        """The names to ask the plugin for; None: all of them, to be sifted by `wants`."""
-        if any(table.partitioned for table in self.chosen):
+        """The names to ask the plugin for; None: all of them, to be sifted by `wants`.
+
+        A table that was renamed or dropped since has rows under its old name.
+        """
+        if any(table.partitioned for table in self.chosen) or any(
+            relation.logged_as is not None for relation in self._baseline.values()
+        ):
             return None
-        return [(table.schema, table.name) for table in self.chosen]
+        return list(dict.fromkeys([*((table.schema, table.name) for table in self.chosen), *self._baseline]))
 
     def wants(self, connection: Connection, schema: str, name: str) -> bool:
         """Whether a logged row is of a selected table, or of a partition of one, made just now perhaps."""
@@ -124,10 +186,13 @@ class Tables:
         self._not_ours.add(names)
         return False
 
-    def is_partition(self, schema: str, name: str) -> bool:
+    def is_partition(self, connection: Connection, schema: str, name: str) -> bool:
         """Whether the name is a partition's."""
         known = self._baseline.get((schema, name))
-        return known is not None and known.logged_as is not None
+        if known is None:
+            table, root = self._table(connection, schema, name) or (None, None)
+            return table is not root
+        return known.logged_as is not None
 
     def _table(self, connection: Connection, schema: str, name: str) -> tuple[Table, Table] | None:
         """A selected table, or a partition, and the selected table that it is part of.
@@ -153,13 +218,15 @@ class Tables:
         """
         if (schema, name) not in self._shapes:
             table = next((t for t in self.chosen if (t.schema, t.name) == (schema, name)), None)
-            shapes = self.prepare(connection, [table]) if table else {}
+            shapes = list(self.prepare(connection, [table]).values()) if table else []
+            if not shapes and (schema, name) in self._baseline:
+                shapes = self._register([self._baseline[schema, name]])
             if not shapes:
                 raise ConversionError(
                     f"table {schema}.{name} was dropped before its TRUNCATE was read, and its shape is not known",
                     remedy="leave the table out with table.exclude.list",
                 )
-            self.install(next(iter(shapes.values())))
+            self.install(shapes[0])
         return self._shapes[schema, name]
 
     def walked(self, plan: TablePlan) -> Shape:
@@ -175,6 +242,9 @@ class Tables:
             past.append(shape.relation)
             del past[:-_PAST_SHAPES]
         self._walker.install(shape.plan)
+        # An attached partition is known once its rows were copied.
+        if shape.relation.logged_as is None or shape.relation.oid in self._leaves:
+            self._memory.note(shape.relation)
 
     def reshape(self, connection: Connection, row: RowShape, *, look: bool = False) -> tuple[Shape, tuple[Column, ...]]:
         """Find the shape of a row that did not match its plan, and walk by it from now on.
@@ -194,8 +264,9 @@ class Tables:
             missing = shape.only_toast_missing(row, before.relation)
             if missing:
                 return before, missing
-        known = before.relation if before else self._baseline.get((row.schema, row.table))
-        relation, missing = self._shape_of(connection, row, self._now(connection, row.schema, row.table), known)
+        past = [before.relation] if before else []
+        past += [self._baseline[names]] if (names := (row.schema, row.table)) in self._baseline else []
+        relation, missing = self._shape_of(connection, row, self._now(connection, *names), past)
         if before is not None and before.relation == relation:
             return before, missing
         found = self._register([relation])[0]
@@ -216,20 +287,31 @@ class Tables:
         return now
 
     def _shape_of(
-        self, connection: Connection, row: RowShape, now: Relation | None, before: Relation | None
+        self, connection: Connection, row: RowShape, now: Relation | None, past: Sequence[Relation]
     ) -> tuple[Relation, tuple[Column, ...]]:
-        """The row's shape, by the table that bore its name at its moment."""
+        """The row's shape, by the table that bore its name at its moment: not always the one that bears it now.
+
+        Raises:
+            ConversionError: none of them explains it.
+        """
         types = pg_types.types(connection, (c.type_oid for c in (*row.columns, *row.identity)))
-        if before is not None and (now is None or now.oid != before.oid):
-            # Renamed since, or dropped; another one may bear its name now.
-            then = catalog.renamed(connection, before)
-            if now is None or (shape.fits(row, before) and not shape.fits(row, now)):
-                now = then
-            else:
-                before = None
-        relation = now or before
-        attributes = catalog.attributes(connection, relation.oid) if relation else ()
-        return shape.shape_of(row, shape.Known(now=now, before=before, attributes=attributes, types=types))
+        last = next((relation for relation in past if now is not None and relation.oid == now.oid), None)
+        tables = [(now, last)] if now is not None or not past else []
+        # Renamed since, or dropped.
+        others = [relation for relation in reversed(past) if now is None or relation.oid != now.oid]
+        tables += [(catalog.renamed(connection, relation), relation) for relation in others]
+        tables.sort(key=lambda table: not any(relation and shape.fits(row, relation) for relation in table))
+        refused: ConversionError | None = None
+        for current, before_it in tables:
+            relation = current or before_it
+            attributes = catalog.attributes(connection, relation.oid) if relation else ()
+            known = shape.Known(now=current, before=before_it, attributes=attributes, types=types)
+            try:
+                return shape.shape_of(row, known)
+            except ConversionError as error:
+                refused = refused or error
+        assert refused is not None
+        raise refused
 
     def otherwise(self, shape: Shape, column: int, walk: Callable[[], int]) -> int:
         """Walk a row whose value in a column does not fit by what the table may have been, and go on by it.

@@ -257,7 +257,7 @@ class Transactions:
         assert self._group is not None
         if not self._tables.wants(self._catalog, record.schema, record.table):
             return
-        if self._tables.is_partition(record.schema, record.table):
+        if self._tables.is_partition(self._catalog, record.schema, record.table):
             self._refuse_truncated_partition(record)
             return
         self._truncated_at = record.lsn

@@ -79,11 +79,13 @@ def only_toast_missing(row: RowShape, shape: Relation) -> tuple[Column, ...]:
 
 def _relation(row: RowShape, relation: Relation, columns: tuple[Column, ...], known: Known) -> Relation:
     """The relation with these columns; key and identity are the row's own, as far as it tells."""
-    kind, logged = identity.of_row(row, relation, columns)
+    # What an insert does not tell is as it was before, not as it is by now.
+    likely = [one for one in (known.before, relation) if one is not None]
+    kind, logged = identity.of_row(row, likely[0], columns)
     return replace(
         relation,
         columns=columns,
-        key=identity.key_of_row(row, columns, kind, [one for one in (relation, known.before) if one is not None]),
+        key=identity.key_of_row(row, columns, kind, likely),
         identity=kind,
         identity_columns=logged,
         primary=relation.primary if row.primary is None else identity.pairs(row.primary),
