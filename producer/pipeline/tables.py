@@ -5,15 +5,16 @@ Room: pipeline (IO through the stages it is given).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from producer import observe
 from producer.decode.wal2json import RowShape
-from producer.errors import ConversionError, ServerNotReady
+from producer.errors import ConversionError, SchemaRefused, ServerNotReady
 from producer.events import Column, Relation
 from producer.pipeline.memory import ShapeMemory
-from producer.schema import avro, plan, shape, topics, variants
+from producer.schema import avro, differences, plan, shape, topics, variants
 from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
@@ -240,7 +241,7 @@ class Tables:
         past = self._past.setdefault(names, [])
         if shape.relation not in past:
             past.append(shape.relation)
-            del past[:-_PAST_SHAPES]
+        del past[:-_PAST_SHAPES]
         self._walker.install(shape.plan)
         # An attached partition is known once its rows were copied.
         if shape.relation.logged_as is None or shape.relation.oid in self._leaves:
@@ -269,7 +270,7 @@ class Tables:
         relation, missing = self._shape_of(connection, row, self._now(connection, *names), past)
         if before is not None and before.relation == relation:
             return before, missing
-        found = self._register([relation])[0]
+        found = self._changed(relation, past)
         if before is not None:
             _log.info("the table has another shape", table=relation.qualified_name, at=str(row.lsn))
         self.install(found)
@@ -307,9 +308,16 @@ class Tables:
             attributes = catalog.attributes(connection, relation.oid) if relation else ()
             known = shape.Known(now=current, before=before_it, attributes=attributes, types=types)
             try:
-                return shape.shape_of(row, known)
+                found = shape.shape_of(row, known)
             except ConversionError as error:
                 refused = refused or error
+                continue
+            if current is not None and before_it is not None:
+                # If a value does not fit what was before: as it is now, likeliest.
+                with contextlib.suppress(ConversionError):
+                    now_it = shape.shape_of(row, replace(known, before=None))[0]
+                    self._past.setdefault(now_it.logged_names, []).append(now_it)
+            return found
         assert refused is not None
         raise refused
 
@@ -326,7 +334,7 @@ class Tables:
             self._walker.install(shape.plan)
         else:
             relation, exact = found
-            self.install(self._register([relation], self._modes if exact else self._loose())[0])
+            self.install(self._changed(relation, [shape.relation], self._modes if exact else self._loose()))
         return walk()
 
     def _fitting(
@@ -350,6 +358,21 @@ class Tables:
                     if found is not None:
                         return found
         return None
+
+    def _changed(self, relation: Relation, past: Sequence[Relation], modes: Modes | None = None) -> Shape:
+        """Register another shape of a table.
+
+        Raises:
+            SchemaRefused: the registry does not take it; what differs from the shape before is said.
+        """
+        try:
+            return self._register([relation], modes)[0]
+        except SchemaRefused as error:
+            words = differences.in_words(past[0], relation) if past else ""
+            raise SchemaRefused(
+                f"table {relation.qualified_name}: {words or 'its schema differs'}: {error.message}",
+                remedy=error.remedy,
+            ) from error
 
     def _loose(self) -> Modes:
         return replace(self._modes, exact_labels=False)

@@ -111,9 +111,14 @@ def _columns(row: RowShape, logged: Sequence[LoggedColumn], known: Known) -> lis
     Most are found by name and type. The others were dropped, renamed or retyped since: a row names
     its columns in the order of their numbers, so each has its place between its neighbours.
     """
-    found = [_same(column, known) for column in logged]
-    numbers = _numbers(logged, [None if column is None else column.attnum for column in found], known, 0)
-    if numbers is None:
+    # What names and types do not tell (modifiers, labels) is as it was before, until a value does not fit it.
+    # A column that was dropped and made anew has two numbers: then the others' order alone decides.
+    for relations in ((known.before, known.now), (known.now, known.before), ()):
+        found = [_same(column, relations, known.now) for column in logged]
+        numbers = _numbers(logged, [None if column is None else column.attnum for column in found], known, 0)
+        if numbers is not None:
+            break
+    else:
         missing = next(column for column, same in zip(logged, found, strict=True) if same is None)
         raise ConversionError(
             f"table {row.schema}.{row.table} at {row.lsn}: column {missing.name} (type OID {missing.type_oid}) is "
@@ -127,12 +132,13 @@ def _columns(row: RowShape, logged: Sequence[LoggedColumn], known: Known) -> lis
     ]
 
 
-def _same(logged: LoggedColumn, known: Known) -> Column | None:
-    """A column of this name and type."""
-    for relation in (known.now, known.before):
+def _same(logged: LoggedColumn, relations: Sequence[Relation | None], now: Relation | None) -> Column | None:
+    """A column of this name and type; whether it is NOT NULL, the catalogue of now tells, as a row does not."""
+    not_null = {column.attnum: column.not_null for column in now.columns} if now else {}
+    for relation in relations:
         for column in relation.columns if relation else ():
             if column.name == logged.name and column.type.oid == logged.type_oid:
-                return column
+                return replace(column, not_null=not_null.get(column.attnum, column.not_null))
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from producer.events import Column, Relation
 
@@ -26,9 +27,19 @@ def of(relation: Relation, column: int, past: Sequence[Relation], *, exact: bool
         yield relation, False
     if 0 <= column < len(relation.columns):
         own = relation.columns[column]
-        for other in _columns(own, in_key=own.name in relation.key):
+        for other in (*_altered(own, past), *_columns(own, in_key=own.name in relation.key)):
             columns = (*relation.columns[:column], other, *relation.columns[column + 1 :])
             yield replace(relation, columns=columns), exact
+
+
+def _altered(column: Column, past: Sequence[Relation]) -> Iterator[Column]:
+    """A composite type between what it was and what it became: attributes were added first, and others dropped then."""
+    types = [c.type for known in past for c in known.columns if c.type.fields and c.type.oid == column.type.oid]
+    for was, became in combinations(dict.fromkeys(types), 2):
+        names = {field.name for field in was.fields}
+        added = tuple(field for field in became.fields if field.name not in names)
+        if added:
+            yield replace(column, type=replace(column.type, fields=(*was.fields, *added)))
 
 
 def _columns(column: Column, *, in_key: bool) -> Iterator[Column]:

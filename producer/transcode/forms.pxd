@@ -6,6 +6,7 @@ from producer.transcode.writer cimport Writer
 cdef class Codec:
     cdef int form
     cdef int scale
+    cdef int precision
     cdef int depth
     cdef int delimiter
     cdef Codec element

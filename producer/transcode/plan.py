@@ -62,6 +62,8 @@ class ValuePlan:
     form: Form
     scale: int = 0
     """Decimals, for DECIMAL; 1 lets TIME_MILLIS and TIMESTAMP_MILLIS cut off what is finer."""
+    precision: int = 0
+    """Digits, for DECIMAL: a reader may round what has more. 0: as many as there are."""
     element: ValuePlan | None = None
     """For ARRAY: how each element is written."""
     depth: int = 1

@@ -39,6 +39,8 @@ COLUMNS = (
             "ALTER TABLE dropped DROP COLUMN n, ADD COLUMN v int",
             "INSERT INTO dropped VALUES (3, 'w', 5)",
             "DELETE FROM dropped WHERE id = 1",
+            "ALTER TABLE dropped DROP COLUMN w, ADD COLUMN w text",
+            "INSERT INTO dropped VALUES (4, 6, 'x')",
         ),
     ),
     Case(
@@ -135,6 +137,9 @@ TYPES = (
             "ALTER TYPE pair ADD ATTRIBUTE c int",
             "INSERT INTO composite VALUES (3, '(3,z,3)')",
             "UPDATE composite SET p.a = 5 WHERE id = 2",
+            "ALTER TYPE pair DROP ATTRIBUTE b",
+            "INSERT INTO composite VALUES (4, '(4,4)')",
+            "UPDATE composite SET p.c = 6 WHERE id = 1",
         ),
         ("public.composite-value",),
     ),
