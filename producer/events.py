@@ -118,6 +118,8 @@ class Relation:
     identity: ReplicaIdentity
     identity_columns: frozenset[str]
     """The columns that the log holds of an old row; empty: UPDATE and DELETE are not logged."""
+    primary: tuple[tuple[str, int], ...] | None = None
+    """The primary key's names and type OIDs in attnum order, as the log has them with each row; None: not known."""
     logged_as: tuple[str, str] | None = None
     """For a partition: its own schema and name, as the log has them; the others are its root's."""
     order: tuple[int, ...] = ()

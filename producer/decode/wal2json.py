@@ -85,6 +85,8 @@ class RowShape:
     """The new row's; empty for a delete. Unchanged TOAST values of an update are missing."""
     identity: tuple[LoggedColumn, ...]
     """The old row's; empty for an insert."""
+    primary: tuple[LoggedColumn, ...] | None = None
+    """The table's primary key at that moment, in its columns' order; empty: it has none."""
 
 
 Record = Begin | Commit | Truncate | LogicalMessage | RowShape
@@ -106,6 +108,7 @@ class _Message(msgspec.Struct):
     table: str = ""
     columns: list[_Column] = []
     identity: list[_Column] = []
+    pk: list[_Column] | None = None
     prefix: str = ""
     transactional: bool = False
 
@@ -131,6 +134,7 @@ def options(
     `messages` asks for the logical messages of every prefix: the plugin knows no expressions.
 
     Types are asked for as OIDs: type names in a quoted schema break the plugin's JSON before 2.7.
+    The primary key is asked for: nothing else in an insert tells that the key's columns were changed.
     """
     chosen = {
         "format-version": "2",
@@ -140,6 +144,7 @@ def options(
         "include-lsn": "1",
         "include-types": "0",
         "include-type-oids": "1",
+        "include-pk": "1",
         "actions": ",".join(action for op, action in _ACTIONS.items() if op not in skipped),
     }
     if not messages:
@@ -185,6 +190,7 @@ def decode(message: bytes, start: int = 0) -> Record:
             _lsn(record.lsn),
             _shape(record.columns),
             _shape(record.identity),
+            None if record.pk is None else _shape(record.pk),
         )
     except (msgspec.DecodeError, ValueError, DecodeError) as error:
         reason = error.message if isinstance(error, DecodeError) else error
@@ -235,6 +241,8 @@ def with_columns(message: bytes, start: int, columns: Sequence[bytes]) -> bytes:
     """The same record with other columns, each a JSON object; what stands before `start` stays."""
     begin = message.index(_COLUMNS, start) + len(_COLUMNS)
     end = message.find(_IDENTITY, begin)
+    if end < 0:
+        end = message.find(_PRIMARY, begin)
     rest = message[end:] if end >= 0 else b"}"
     return message[:begin] + b",".join(columns) + b"]" + rest
 
@@ -255,6 +263,7 @@ _ACTION = b'{"action":"'
 # Inside of a string their quotes would be escaped.
 _COLUMNS = b',"columns":['
 _IDENTITY = b',"identity":['
+_PRIMARY = b',"pk":['
 
 
 _MESSAGE = b'{"action":"M"'

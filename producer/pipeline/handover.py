@@ -64,7 +64,7 @@ class Handover:
         chosen = self._tables.chosen
         if stored is not None:
             self._compare(stored)
-            unread = [table for table in chosen if table.qualified_name not in self._source.loaded.tables]
+            unread = self._tables.unread(self._source.connection, self._source.loaded.tables.keys())
             # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
             due = stored.snapshot is not None and self._connector.settings.snapshot_mode == "initial"
             return Start(stored, unread if due else [])
@@ -116,6 +116,7 @@ class Handover:
         if self._connector.stop.requested:
             return None
         if not unseen:
+            self._tables.were_read()
             offset = replace(offset, snapshot="completed")
             self._store(offset)
             _log.info("the snapshot is complete", rows=self._connector.counters.snapshot_rows, tables=len(wanted))

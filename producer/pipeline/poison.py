@@ -17,7 +17,8 @@ from producer.errors import ConversionError
 from producer.events import Position
 from producer.pipeline.completion import Completion
 from producer.pipeline.dead_letters import DeadLetters, Letter, Outgoing
-from producer.pipeline.tables import Shape, Tables
+from producer.pipeline.plans import Shape
+from producer.pipeline.tables import Tables
 from producer.sink.protocol import Headers
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection

@@ -107,6 +107,7 @@ class Runner:
             stack.callback(registry.close)
             source = self._look(stack, sink, registry, offsets, tables)
             connector.dead_letters.ensure([tables.topic(table.schema, table.name) for table in tables.chosen])
+            tables.recall(offsets, source.loaded)
             handover = Handover(connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
                 handover.copy_only()
@@ -159,6 +160,7 @@ class Runner:
     ) -> None:
         offset = start.offset
         self._remember_shapes(source.connection, tables)
+        tables.stream()
         target = source.identity.insert_lsn.page_start() if self._once and source.identity.insert_lsn else None
         progress = Progress(offsets, offset, self._clock)
         replication = connect_replication(self._server)
@@ -175,7 +177,7 @@ class Runner:
             options = wal2json.options(
                 tables.logged(), self._settings.skipped_operations, messages=connector.side.messages is not None
             )
-            tables.nan_is_null = not self._start(stream, offset.lsn, options)
+            tables.plans.nan_is_null = not self._start(stream, offset.lsn, options)
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,

@@ -19,7 +19,8 @@ from producer.lsn import Lsn
 from producer.observe import SnapshotProgress
 from producer.pipeline import poison_copy
 from producer.pipeline.connector import Connector
-from producer.pipeline.tables import Shape, Tables
+from producer.pipeline.plans import Shape
+from producer.pipeline.tables import Tables
 from producer.sink.kafka import map_kafka_error
 from producer.sink.offsets import OffsetsTopic, TableMark
 from producer.sink.protocol import Sink

@@ -87,11 +87,13 @@ def write_and_wait(topic: OffsetsTopic, into: Sink, offset: Offset, clock: Clock
 
 
 def forget(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock) -> None:
-    """Forget a connector's position and marks, and wait for the acks."""
+    """Forget a connector's position, marks and shapes, and wait for the acks."""
     group = Group()
     topic.write(None, group)
     for table in loaded.tables:
         topic.write_mark(table, None, group)
+    for names in loaded.shapes:
+        topic.write_shape(names, None, group)
     _wait(group, into, clock, lambda: False)
 
 

@@ -98,7 +98,7 @@ class StreamLoop:
             clock=connector.clock,
             catalog=catalog,
             wanted=wanted,
-            topic=lambda table: tables.topic(table.schema, table.name),
+            topic=tables.topic_of,
             keyed=tables.keyed,
             unseen=connector.unseen,
             splice=self._splice,
@@ -212,6 +212,7 @@ class StreamLoop:
         if self._later.pending:
             self._later.consider(max(self._stream.received, transactions.committed))
         else:
+            self._tables.were_read()
             self._progress.snapshot_completed()
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:
             self._sink.wait(0.05)

@@ -5,34 +5,30 @@ Room: pipeline (IO through the stages it is given).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from producer import observe
 from producer.decode.wal2json import RowShape
 from producer.errors import ConversionError, ServerNotReady
 from producer.events import Column, Relation
-from producer.schema import avro, plan, shape, topics
+from producer.pipeline.memory import ShapeMemory
+from producer.pipeline.plans import Plans, Shape
+from producer.schema import shape, topics, variants
 from producer.schema.registry import Registry
-from producer.schema.types import Modes
 from producer.settings import Settings
+from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.source import catalog, pg_types, selection
 from producer.source.catalog import Table
 from producer.source.wire import Connection
-from producer.transcode.plan import TablePlan
-from producer.transcode.walker import Walker
+from producer.transcode.plan import FormError, TablePlan
+from producer.transcode.walker import SHAPE, Walker
 
 _log = observe.logger("producer.tables")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """One shape of one table, ready to be walked."""
-
-    relation: Relation
-    schemas: avro.TableSchema
-    plan: TablePlan
+_PAST_SHAPES = 8
 
 
 class Tables:
@@ -41,26 +37,27 @@ class Tables:
     def __init__(self, settings: Settings, sink: Sink, registry: Registry, walker: Walker) -> None:
         self._settings = settings
         self._sink = sink
-        self._registry = registry
         self._walker = walker
-        self._modes = Modes.of(settings)
-        self._rules = settings.column_rules()
-        self.withholds = bool(self._rules or settings.column_include_list or settings.column_exclude_list)
+        self.plans = Plans(settings, registry)
+        self.withholds = bool(settings.column_rules() or settings.column_include_list or settings.column_exclude_list)
         """Whether columns of some table are masked or left out."""
         self._shapes: dict[tuple[str, str], Shape] = {}
         self._baseline: dict[tuple[str, str], Relation] = {}
         """What each table looked like when we began to stream: it tells of columns dropped since."""
+        self._past: dict[tuple[str, str], list[Relation]] = {}
+        """Shapes that each table had in this session, the last ones."""
+        self._memory = ShapeMemory()
+        self._leaves: set[int] = set()
+        """The partitions that are known, by oid."""
         self._not_ours: set[tuple[str, str]] = set()
         self.chosen: list[Table] = []
-        self.nan_is_null = True
-        """Whether the plugin prints NaN as null (wal2json before 2.6)."""
 
     def select(self, connection: Connection) -> list[Table]:
         """Read which tables are selected now, and make sure of their topics.
 
         Raises:
-            SettingsError: no table is selected, or two would share a topic.
-            ServerNotReady: a partition's columns stand in another order than its root's.
+            SettingsError: two tables would share a topic.
+            ServerNotReady: no table is selected.
         """
         every = catalog.tables(connection)
         self.chosen = catalog.selected(every, self._settings.wants_table)
@@ -90,33 +87,95 @@ class Tables:
         """The topic of a table."""
         return topics.topic_name(self._settings.topic_prefix, schema, table)
 
+    def topic_of(self, table: Table) -> str:
+        """The topic of a table's rows: a partition's is its root's."""
+        known = self._baseline.get((table.schema, table.name))
+        return self.topic(table.schema, table.name) if known is None else self.topic(known.schema, known.name)
+
     def keyed(self, table: Table) -> bool:
         """Whether the table's topic has keys."""
         known = self._baseline.get((table.schema, table.name))
         return known is not None and bool(known.key)
 
     def prepare(self, connection: Connection, wanted: Sequence[Table]) -> dict[int, Shape]:
-        """The shapes that tables have now, registered, by oid; tables dropped meanwhile are missing."""
-        relations = catalog.relations(connection, wanted, self._settings)
-        return dict(zip(relations, self._register(list(relations.values())), strict=True))
+        """The shapes that tables have now, registered, by oid; tables dropped meanwhile are missing.
+
+        A partition, read by itself, has its root's topic and schemas.
+        """
+        roots = [table for table in self.chosen if any(leaf.root_oid == table.oid for leaf in wanted)]
+        relations = catalog.relations(connection, [*wanted, *roots], self._settings)
+        for table in wanted:
+            if table.oid in relations and table.root_oid in relations:
+                relations[table.oid] = catalog.as_partition(relations[table.oid], relations[table.root_oid])
+        relations = {table.oid: relations[table.oid] for table in wanted if table.oid in relations}
+        return dict(zip(relations, self.plans.register(list(relations.values())), strict=True))
+
+    def recall(self, offsets: OffsetsTopic, loaded: Loaded) -> None:
+        """Take what was remembered of the tables, and go on remembering."""
+        self._memory.recall(offsets, loaded.shapes)
+
+    def unread(self, connection: Connection, marked: Collection[str]) -> list[Table]:
+        """The tables whose rows are to be copied, `marked` being those that were; see `ShapeMemory.unread`."""
+        every = catalog.tables(connection)
+        leaves = catalog.leaves(every, self.chosen)
+        return self._memory.unread(connection, self.chosen, [table for table in every if table.oid in leaves], marked)
+
+    def were_read(self) -> None:
+        """The rows of all tables are acked."""
+        self._memory.were_read()
 
     def remember(self, connection: Connection) -> list[Relation]:
-        """The shapes that the selected tables have now, kept for rows that are read later."""
+        """The shapes that the selected tables have now, kept for rows that are read later.
+
+        Raises:
+            UnsupportedEvent: a partition was detached or dropped since the stream knew it.
+        """
         now = catalog.captured(connection, self.chosen, self._settings)
+        self._leaves = {relation.oid for relation in now if relation.logged_as is not None}
+        self._memory.refuse_lost_partitions(catalog.tables(connection), self._leaves)
         self._baseline = {relation.logged_names: relation for relation in now}
+        # The rows to come may be older than the catalogue.
+        for names, relation in self._memory.shapes.items():
+            if self._settings.wants_table(relation.schema, relation.name):
+                self._baseline[names] = selection.sent(relation, self._settings)
         return now
 
+    def stream(self) -> None:
+        """The stream begins: what is walked from now on is remembered."""
+        for relation in self._baseline.values():
+            self._memory.note(relation)
+
     def grown(self, connection: Connection) -> list[Table]:
-        """The tables that appeared in the selection since it was read."""
+        """The tables that appeared in the selection since it was read, and partitions that were attached.
+
+        Raises:
+            UnsupportedEvent: a partition was detached or dropped.
+        """
         known = {(table.oid, table.schema, table.name) for table in self.chosen}
-        now = catalog.selected(catalog.tables(connection), self._settings.wants_table)
-        return [table for table in now if (table.oid, table.schema, table.name) not in known]
+        every = catalog.tables(connection)
+        leaves = catalog.leaves(every, self.chosen)
+        self._memory.refuse_lost_partitions(every, leaves.keys())
+        attached = catalog.attached(connection, list(leaves.keys() - self._leaves))
+        self._leaves |= leaves.keys() - attached
+        return [
+            *(
+                table
+                for table in catalog.selected(every, self._settings.wants_table)
+                if (table.oid, table.schema, table.name) not in known
+            ),
+            *(table for table in every if table.oid in attached),
+        ]
 
     def logged(self) -> list[tuple[str, str]] | None:
-        """The names to ask the plugin for; None: all of them, to be sifted by `wants`."""
-        if any(table.partitioned for table in self.chosen):
+        """The names to ask the plugin for; None: all of them, to be sifted by `wants`.
+
+        A table that was renamed or dropped since has rows under its old name.
+        """
+        if any(table.partitioned for table in self.chosen) or any(
+            relation.logged_as is not None for relation in self._baseline.values()
+        ):
             return None
-        return [(table.schema, table.name) for table in self.chosen]
+        return list(dict.fromkeys([*((table.schema, table.name) for table in self.chosen), *self._baseline]))
 
     def wants(self, connection: Connection, schema: str, name: str) -> bool:
         """Whether a logged row is of a selected table, or of a partition of one, made just now perhaps."""
@@ -136,21 +195,29 @@ class Tables:
         found = self._table(connection, schema, name)
         return None if found is None else (found[1].schema, found[1].name)
 
-    def is_partition(self, schema: str, name: str) -> bool:
+    def is_partition(self, connection: Connection, schema: str, name: str) -> bool:
         """Whether the name is a partition's."""
         known = self._baseline.get((schema, name))
-        return known is not None and known.logged_as is not None
+        if known is None:
+            table, root = self._table(connection, schema, name) or (None, None)
+            return table is not root
+        return known.logged_as is not None
 
     def _table(self, connection: Connection, schema: str, name: str) -> tuple[Table, Table] | None:
-        """A selected table, or a partition, and the selected table that it is part of."""
+        """A selected table, or a partition, and the selected table that it is part of.
+
+        Names decide, as they do in the log: a table that was renamed since is another one, and one
+        that was renamed to a selected name, or made anew under it, is selected.
+        """
         every = catalog.tables(connection)
-        roots = catalog.leaves(every, self.chosen)
+        names = {(table.schema, table.name) for table in self.chosen}
+        roots = catalog.leaves(every, [table for table in every if (table.schema, table.name) in names])
         table = next((table for table in every if (table.schema, table.name) == (schema, name)), None)
         if table is None:
             return None
         if table.oid in roots:
             return table, roots[table.oid]
-        return (table, table) if any(table.oid == chosen.oid for chosen in self.chosen) else None
+        return (table, table) if (schema, name) in names and not table.is_partition else None
 
     def current(self, connection: Connection, schema: str, name: str) -> Shape:
         """The shape that a table's rows were walked by last, or else the one it has now.
@@ -160,13 +227,15 @@ class Tables:
         """
         if (schema, name) not in self._shapes:
             table = next((t for t in self.chosen if (t.schema, t.name) == (schema, name)), None)
-            shapes = self.prepare(connection, [table]) if table else {}
+            shapes = list(self.prepare(connection, [table]).values()) if table else []
+            if not shapes and (schema, name) in self._baseline:
+                shapes = self.plans.register([self._baseline[schema, name]])
             if not shapes:
                 raise ConversionError(
                     f"table {schema}.{name} was dropped before its TRUNCATE was read, and its shape is not known",
                     remedy="leave the table out with table.exclude.list",
                 )
-            self.install(next(iter(shapes.values())))
+            self.install(shapes[0])
         return self._shapes[schema, name]
 
     def last(self, schema: str, name: str) -> Shape | None:
@@ -179,8 +248,16 @@ class Tables:
 
     def install(self, shape: Shape) -> None:
         """Walk the table's rows by this shape from now on."""
-        self._shapes[shape.relation.logged_names] = shape
+        names = shape.relation.logged_names
+        self._shapes[names] = shape
+        past = self._past.setdefault(names, [])
+        if shape.relation not in past:
+            past.append(shape.relation)
+        del past[:-_PAST_SHAPES]
         self._walker.install(shape.plan)
+        # An attached partition is known once its rows were copied.
+        if shape.relation.logged_as is None or shape.relation.oid in self._leaves:
+            self._memory.note(shape.relation)
 
     def reshape(self, connection: Connection, row: RowShape, *, look: bool = False) -> tuple[Shape, tuple[Column, ...]]:
         """Find the shape of a row that did not match its plan, and walk by it from now on.
@@ -200,60 +277,96 @@ class Tables:
             missing = shape.only_toast_missing(row, before.relation)
             if missing:
                 return before, missing
-        table, root = self._table(connection, row.schema, row.table) or (None, None)
-        now = None
-        if table is not None and root is not None:
-            both = list({table.oid: table, root.oid: root}.values())
-            relations = catalog.relations(connection, both, self._settings)
-            now = relations.get(table.oid)
-            if now is not None and root.oid in relations and root.oid != table.oid:
-                now = catalog.as_partition(now, relations[root.oid])
-        known = before.relation if before else self._baseline.get((row.schema, row.table))
-        relation, missing = shape.shape_of(
-            row,
-            shape.Known(
-                now=now,
-                before=known,
-                attributes=catalog.attributes(connection, table.oid) if table else (),
-                types=pg_types.types(connection, (c.type_oid for c in (*row.columns, *row.identity))),
-            ),
-        )
+        past = [before.relation] if before else []
+        past += [self._baseline[names]] if (names := (row.schema, row.table)) in self._baseline else []
+        relation, missing = self._shape_of(connection, row, self._now(connection, *names), past)
         # A column of an older shape goes by the name that it had then.
         relation = selection.sent(relation, self._settings)
         if before is not None and before.relation == relation:
             return before, missing
-        found = self._register([relation])[0]
+        found = self.plans.changed(relation, past)
         if before is not None:
             _log.info("the table has another shape", table=relation.qualified_name, at=str(row.lsn))
         self.install(found)
         return found, missing
 
-    def accept_labels(self, shape: Shape) -> None:
-        """Take any label in the table's enums from now on: an older row's was renamed since."""
-        self.install(self._register([shape.relation], replace(self._modes, exact_labels=False))[0])
+    def _now(self, connection: Connection, schema: str, name: str) -> Relation | None:
+        """The relation that bears the name in the catalogue; None: there is none, or it is not ours."""
+        table, root = self._table(connection, schema, name) or (None, None)
+        if table is None or root is None:
+            return None
+        both = list({table.oid: table, root.oid: root}.values())
+        relations = catalog.relations(connection, both, self._settings)
+        now = relations.get(table.oid)
+        if now is not None and root.oid in relations and root.oid != table.oid:
+            now = catalog.as_partition(now, relations[root.oid])
+        return now
 
-    def _register(self, relations: Sequence[Relation], modes: Modes | None = None) -> list[Shape]:
-        modes = modes or self._modes
-        schemas = [avro.table_schema(relation, modes=modes) for relation in relations]
-        wanted: list[tuple[str, str]] = []
-        for schema in schemas:
-            if schema.key_schema is not None:
-                wanted.append((f"{schema.topic}-key", schema.key_schema))
-            wanted.append((f"{schema.topic}-value", schema.value_schema))
-        ids = dict(zip(wanted, self._registry.register_all(wanted), strict=True))
-        return [
-            Shape(
-                relation=schema.relation,
-                schemas=schema,
-                plan=plan.table_plan(
-                    schema.relation,
-                    topic=schema.topic,
-                    key_id=None if schema.key_schema is None else ids[f"{schema.topic}-key", schema.key_schema],
-                    value_id=ids[f"{schema.topic}-value", schema.value_schema],
-                    modes=modes,
-                    nan_is_null=self.nan_is_null,
-                    rules=self._rules,
-                ),
-            )
-            for schema in schemas
-        ]
+    def _shape_of(
+        self, connection: Connection, row: RowShape, now: Relation | None, past: Sequence[Relation]
+    ) -> tuple[Relation, tuple[Column, ...]]:
+        """The row's shape, by the table that bore its name at its moment: not always the one that bears it now.
+
+        Raises:
+            ConversionError: none of them explains it.
+        """
+        types = pg_types.types(connection, (c.type_oid for c in (*row.columns, *row.identity)))
+        last = next((relation for relation in past if now is not None and relation.oid == now.oid), None)
+        tables = [(now, last)] if now is not None or not past else []
+        # Renamed since, or dropped.
+        others = [relation for relation in reversed(past) if now is None or relation.oid != now.oid]
+        tables += [(catalog.renamed(connection, relation, self._settings), relation) for relation in others]
+        tables.sort(key=lambda table: not any(relation and shape.fits(row, relation) for relation in table))
+        refused: ConversionError | None = None
+        for current, before_it in tables:
+            relation = current or before_it
+            attributes = catalog.attributes(connection, relation.oid) if relation else ()
+            known = shape.Known(now=current, before=before_it, attributes=attributes, types=types)
+            try:
+                found = shape.shape_of(row, known)
+            except ConversionError as error:
+                refused = refused or error
+                continue
+            if current is not None and before_it is not None:
+                # If a value does not fit what was before: as it is now, likeliest.
+                with contextlib.suppress(ConversionError):
+                    now_it = shape.shape_of(row, replace(known, before=None))[0]
+                    self._past.setdefault(now_it.logged_names, []).append(now_it)
+            return found
+        assert refused is not None
+        raise refused
+
+    def otherwise(self, shape: Shape, column: int, walk: Callable[[], int]) -> int:
+        """Walk a row whose value in a column does not fit by what the table may have been, and go on by it.
+
+        Nothing is registered for a guess that does not fit.
+
+        Raises:
+            FormError: nothing fits; the table is walked by the shape that it had.
+        """
+        found = self._fitting(shape.relation, column, walk, exact=True)
+        if found is None:
+            self._walker.install(shape.plan)
+        else:
+            relation, exact = found
+            self.install(self.plans.changed(relation, [shape.relation], exact=exact))
+        return walk()
+
+    def _fitting(
+        self, relation: Relation, column: int, walk: Callable[[], int], *, exact: bool
+    ) -> tuple[Relation, bool] | None:
+        names = relation.logged_names
+        past = [*([self._baseline[names]] if names in self._baseline else []), *self._past.get(names, ())]
+        for variant, exactly in variants.of(relation, column, past, exact=exact):
+            topic = self.topic(variant.schema, variant.name)
+            self._walker.install(self.plans.trial(variant, topic, exact=exactly))
+            try:
+                if walk() != SHAPE:
+                    return variant, exactly
+            except FormError:
+                # Another column, further on, may have changed as well.
+                if self._walker.column > column:
+                    found = self._fitting(variant, self._walker.column, walk, exact=exactly)
+                    if found is not None:
+                        return found
+        return None

@@ -18,15 +18,16 @@ from producer.pipeline.completion import ColumnGone, Completion
 from producer.pipeline.connector import Connector
 from producer.pipeline.later import LaterReadings
 from producer.pipeline.messages import Messages
+from producer.pipeline.plans import Shape
 from producer.pipeline.poison import Poison, Salvaged
 from producer.pipeline.progress import Committed, Progress
-from producer.pipeline.tables import Shape, Tables
+from producer.pipeline.tables import Tables
 from producer.pipeline.transaction_metadata import TransactionMetadata
 from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Headers, Sink
 from producer.source.replication import XLOG_HEADER, data_start
 from producer.source.wire import Connection
-from producer.transcode.plan import FormError, UnknownLabel
+from producer.transcode.plan import FormError
 from producer.transcode.source_block import Parts, times, truncate_value
 from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
@@ -216,12 +217,14 @@ class Transactions:
     def _walk_again(self, message: bytes, shape: Shape, lsn: Lsn, error: FormError | None) -> int:
         try:
             result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
-        except UnknownLabel:
-            # Not in the catalogue of now either, which was just read.
-            self._tables.accept_labels(shape)
-            result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
-        except FormError as second:
-            raise self._refused(shape.relation, lsn, second) from (error or second)
+        except FormError:
+            # The catalogue of now, which was just read, may be ahead in what no row tells.
+            try:
+                result = self._tables.otherwise(
+                    shape, self._walker.column, lambda: self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
+                )
+            except FormError as second:
+                raise self._refused(shape.relation, lsn, second) from (error or second)
         if result in (SHAPE, OTHER):
             raise ConversionError(
                 f"a row of {shape.relation.qualified_name} at {lsn} does not match the shape that it names",
@@ -343,7 +346,7 @@ class Transactions:
         assert self._group is not None
         if not self._tables.wants(self._catalog, record.schema, record.table):
             return
-        if self._tables.is_partition(record.schema, record.table):
+        if self._tables.is_partition(self._catalog, record.schema, record.table):
             self._refuse_truncated_partition(record)
             return
         self._truncated_at = record.lsn

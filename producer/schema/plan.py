@@ -57,9 +57,21 @@ def table_plan(
         value_frame=_FRAME.pack(0, value_id),
         names=string(relation.schema) + string(relation.name),
         json_names='"schema":{},"table":{}'.format(*map(json_string, relation.logged_names)).encode(),
+        tail=_tail(relation, signed_oids),
         order=() if order == tuple(sorted(order)) else order,
         full_identity=relation.identity == "full",
     )
+
+
+def _tail(relation: Relation, signed_oids: bool) -> bytes:
+    """What stands behind a record's columns."""
+    if relation.primary is None:
+        return b"}"
+    names = ",".join(
+        f'{{"name":{json_string(name)},"typeoid":{_signed(oid) if signed_oids else oid}}}'
+        for name, oid in relation.primary
+    )
+    return f',"pk":[{names}]}}'.encode()
 
 
 def _column(column: Column, relation: Relation, modes: Modes, signed_oids: bool, nan_is_null: bool) -> ColumnPlan:

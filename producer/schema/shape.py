@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from producer.decode.wal2json import LoggedColumn, RowShape
 from producer.errors import ConversionError
 from producer.events import Attribute, Column, PgType, Relation
+from producer.schema import identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,39 +43,52 @@ def shape_of(row: RowShape, known: Known) -> tuple[Relation, tuple[Column, ...]]
             "its shape is not known",
             remedy="leave the table out with table.exclude.list; its changes up to the drop are then not sent",
         )
-    if row.action == "D" and relation.identity != "full":
+    if row.action == "D" and not identity.is_whole(row, known.now, known.before):
         return _of_old_key(row, relation, known), ()
     # Under FULL a delete holds its whole row in `identity`.
     columns = _columns(row, row.columns or row.identity, known)
     missing = _unchanged_toast(columns, row, known) if row.action == "U" else ()
     shape = tuple(sorted((*columns, *missing), key=lambda column: column.attnum))
-    return _relation(row, relation, shape), missing
+    return _relation(row, relation, shape, known), missing
+
+
+def fits(row: RowShape, shape: Relation) -> bool:
+    """Whether the row is of this very shape, as far as its names, type OIDs and primary key tell."""
+    if row.primary is not None and shape.primary not in (None, identity.pairs(row.primary)):
+        return False
+    if row.action == "D":
+        own = {(c.name, c.type.oid) for c in shape.columns if c.name in shape.identity_columns}
+        return own == set(identity.pairs(row.identity))
+    logged = identity.pairs(row.columns)
+    names = {name for name, _ in logged}
+    whole = tuple((column.name, column.type.oid) for column in shape.columns if column.name in names)
+    return whole == logged and all(
+        column.toastable and row.action == "U" for column in shape.columns if column.name not in names
+    )
 
 
 def only_toast_missing(row: RowShape, shape: Relation) -> tuple[Column, ...]:
     """The toastable columns that an update of this very shape lacks; none when it differs otherwise."""
     if row.action != "U":
         return ()
-    logged = [(column.name, column.type_oid) for column in row.columns]
-    names = {name for name, _ in logged}
-    missing = tuple(column for column in shape.columns if column.name not in names)
-    whole = [(column.name, column.type.oid) for column in shape.columns if column.name in names]
-    if whole != logged or {column.name for column in row.identity} != shape.identity_columns:
+    if not fits(row, shape) or {column.name for column in row.identity} != shape.identity_columns:
         return ()
-    return missing if all(column.toastable for column in missing) else ()
+    names = {column.name for column in row.columns}
+    return tuple(column for column in shape.columns if column.name not in names)
 
 
-def _relation(row: RowShape, relation: Relation, columns: tuple[Column, ...]) -> Relation:
-    """The relation with these columns; key and identity follow the columns' numbers, not their names."""
-    numbers = {column.name: column.attnum for column in relation.columns}
-    names = {column.attnum: column.name for column in columns}
-    key = [names.get(numbers[name]) for name in relation.key]
-    identity = [names[numbers[name]] for name in relation.identity_columns if numbers[name] in names]
+def _relation(row: RowShape, relation: Relation, columns: tuple[Column, ...], known: Known) -> Relation:
+    """The relation with these columns; key and identity are the row's own, as far as it tells."""
+    # What an insert does not tell is as it was before, not as it is by now.
+    likely = [one for one in (known.before, relation) if one is not None]
+    kind, logged = identity.of_row(row, likely[0], columns)
     return replace(
         relation,
         columns=columns,
-        key=tuple(name for name in key if name is not None) if None not in key else (),
-        identity_columns=frozenset(column.name for column in row.identity) if row.identity else frozenset(identity),
+        key=identity.key_of_row(row, columns, kind, likely),
+        identity=kind,
+        identity_columns=logged,
+        primary=relation.primary if row.primary is None else identity.pairs(row.primary),
     )
 
 
@@ -84,11 +98,11 @@ def _of_old_key(row: RowShape, relation: Relation, known: Known) -> Relation:
     for shape in (known.before, known.now):
         if shape is not None:
             own = {(c.name, c.type.oid) for c in shape.columns if c.name in shape.identity_columns}
-            if own == logged:
+            if (own == logged and row.primary is None) or fits(row, shape):
                 return shape
     found = {column.attnum: column for column in _columns(row, row.identity, known)}
     columns = tuple(found.get(column.attnum, column) for column in relation.columns)
-    return _relation(row, relation, columns)
+    return _relation(row, relation, columns, known)
 
 
 def _columns(row: RowShape, logged: Sequence[LoggedColumn], known: Known) -> list[Column]:
@@ -97,9 +111,14 @@ def _columns(row: RowShape, logged: Sequence[LoggedColumn], known: Known) -> lis
     Most are found by name and type. The others were dropped, renamed or retyped since: a row names
     its columns in the order of their numbers, so each has its place between its neighbours.
     """
-    found = [_same(column, known) for column in logged]
-    numbers = _numbers(logged, [None if column is None else column.attnum for column in found], known, 0)
-    if numbers is None:
+    # What names and types do not tell (modifiers, labels) is as it was before, until a value does not fit it.
+    # A column that was dropped and made anew has two numbers: then the others' order alone decides.
+    for relations in ((known.before, known.now), (known.now, known.before), ()):
+        found = [_same(column, relations, known.now) for column in logged]
+        numbers = _numbers(logged, [None if column is None else column.attnum for column in found], known, 0)
+        if numbers is not None:
+            break
+    else:
         missing = next(column for column, same in zip(logged, found, strict=True) if same is None)
         raise ConversionError(
             f"table {row.schema}.{row.table} at {row.lsn}: column {missing.name} (type OID {missing.type_oid}) is "
@@ -114,12 +133,13 @@ def _columns(row: RowShape, logged: Sequence[LoggedColumn], known: Known) -> lis
     ]
 
 
-def _same(logged: LoggedColumn, known: Known) -> Column | None:
-    """A column of this name and type."""
-    for relation in (known.now, known.before):
+def _same(logged: LoggedColumn, relations: Sequence[Relation | None], now: Relation | None) -> Column | None:
+    """A column of this name and type; whether it is NOT NULL, the catalogue of now tells, as a row does not."""
+    not_null = {column.attnum: column.not_null for column in now.columns} if now else {}
+    for relation in relations:
         for column in relation.columns if relation else ():
             if column.name == logged.name and column.type.oid == logged.type_oid:
-                return column
+                return replace(column, not_null=not_null.get(column.attnum, column.not_null))
     return None
 
 

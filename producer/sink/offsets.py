@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from producer.acks import Group
 from producer.errors import OperatorError
+from producer.events import Relation
 from producer.lsn import Lsn
 from producer.sink.protocol import RawRecord, Sink
 
@@ -80,6 +81,8 @@ class Loaded:
     offset: Offset | None = None
     tables: dict[str, TableMark] = field(default_factory=dict)
     """By `schema.table`."""
+    shapes: dict[tuple[str, str], Relation] = field(default_factory=dict)
+    """The shape that the stream walked last, by schema and name as the log has them."""
 
 
 class _OffsetForm(Struct, rename={"tx_id": "txId"}):
@@ -167,6 +170,7 @@ class OffsetsTopic:
         """
         offset: Offset | None = None
         tables: dict[str, TableMark] = {}
+        shapes: dict[tuple[str, str], Relation] = {}
         for record in self._sink.read(self.topic, timeout_s):
             if record.key == self._key:
                 offset = None if record.value is None else self._parse(record, _OffsetForm).offset()
@@ -174,7 +178,12 @@ class OffsetsTopic:
                 tables.pop(table, None)
                 if record.value is not None:
                     tables[table] = self._parse(record, _MarkForm).mark()
-        return Loaded(offset=offset, tables=tables)
+            elif (names := self._shape_of(record.key)) is not None:
+                shapes.pop(names, None)
+                shape = _relation(record.value)
+                if shape is not None:
+                    shapes[names] = shape
+        return Loaded(offset=offset, tables=tables, shapes=shapes)
 
     def write(self, offset: Offset | None, group: Group) -> None:
         """Send the position, counted in `group`; None forgets it."""
@@ -184,6 +193,21 @@ class OffsetsTopic:
         """Send the mark of `schema.table`, counted in `group`; None forgets it."""
         key = _json([self._name, {"server": self._server, "table": table}])
         self._sink.send(self.topic, key, None if mark is None else mark.as_json(), group)
+
+    def write_shape(self, names: tuple[str, str], shape: Relation | None, group: Group) -> None:
+        """Send the shape of a table, counted in `group`; None forgets it."""
+        key = _json([self._name, {"server": self._server, "shape": names}])
+        self._sink.send(self.topic, key, None if shape is None else msgspec.json.encode(shape), group)
+
+    def _shape_of(self, key: bytes | None) -> tuple[str, str] | None:
+        """The names whose shape a key of ours stores; None: not ours, or no shape."""
+        try:
+            name, where = json.loads(key or b"")
+            schema, table = where["shape"]
+        except (ValueError, TypeError, KeyError):
+            return None
+        ours = name == self._name and where == {"server": self._server, "shape": [schema, table]}
+        return (schema, table) if ours and isinstance(schema, str) and isinstance(table, str) else None
 
     def _table(self, key: bytes | None) -> str | None:
         """The table that a key of ours marks; None: not ours, or no mark."""
@@ -206,6 +230,14 @@ class OffsetsTopic:
                 remedy="write a null with this key (kafka-console-producer --property parse.key=true "
                 "--property null.marker=NULL): it is then forgotten; snapshot.mode decides the next start",
             ) from error
+
+
+def _relation(value: bytes | None) -> Relation | None:
+    """A stored shape. One of another release's form is as good as none: the catalogue tells of now."""
+    try:
+        return None if value is None else msgspec.json.decode(value, type=Relation)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _lsn(number: int | None) -> Lsn | None:

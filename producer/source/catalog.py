@@ -207,6 +207,38 @@ def as_partition(leaf: Relation, root: Relation) -> Relation:
     )
 
 
+_ATTACHED = """
+SELECT leaf::bigint AS oid FROM unnest(%s::bigint[]::oid[]) leaf
+ WHERE EXISTS (SELECT FROM pg_partition_ancestors(leaf) p (relid)
+                 JOIN pg_catalog.pg_inherits i ON i.inhrelid = p.relid
+                 JOIN pg_catalog.pg_attribute a ON a.attrelid = p.relid AND a.attnum = -1
+                WHERE a.xmin <> i.xmin)
+"""
+
+
+def attached(connection: Connection, leaves: Sequence[int]) -> set[int]:
+    """Those partitions that were made as tables of their own and attached later, with the rows that they had.
+
+    The row of a system column is written when a table is made, and never again.
+    """
+    return {row.oid for row in _rows(connection, _ATTACHED, list(leaves))} if leaves else set()
+
+
+def renamed(connection: Connection, before: Relation, settings: Settings) -> Relation | None:
+    """A table that was known before, as it is now, under the name that it had; None: it is gone."""
+    table = next((table for table in tables(connection) if table.oid == before.oid), None)
+    now = relations(connection, [table], settings).get(before.oid) if table is not None else None
+    if now is None:
+        return None
+    return replace(
+        now,
+        schema=before.schema,
+        name=before.name,
+        logged_as=before.logged_as,
+        key=before.key if before.logged_as else now.key,
+    )
+
+
 _ATTRIBUTES = """
 SELECT a.attnum::int AS attnum, a.attname AS name, a.attisdropped AS dropped, a.atttypid::bigint AS type_oid,
        a.atttypmod AS typmod, a.attndims::int AS dimensions, a.attlen::int AS length,
@@ -242,6 +274,7 @@ def _relation(table: Table, columns: tuple[Column, ...], indexes: list[Any]) -> 
         key=key,
         identity=table.identity,
         identity_columns=frozenset(logged),
+        primary=tuple((column.name, column.type.oid) for column in columns if column.name in primary),
     )
 
 

@@ -6,6 +6,7 @@ from producer.transcode.writer cimport Writer
 cdef class Codec:
     cdef int form
     cdef int scale
+    cdef int precision
     cdef int depth
     cdef int delimiter
     cdef Codec element
@@ -18,6 +19,7 @@ cdef class Route:
     cdef readonly str topic
     cdef int count
     cdef bytes names
+    cdef bytes tail
     cdef bytes key_frame
     cdef bytes value_frame
     cdef bytes source_names

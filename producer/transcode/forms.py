@@ -38,6 +38,7 @@ class Codec:
     def __init__(self, plan: ValuePlan) -> None:
         self.form = int(plan.form)
         self.scale = plan.scale
+        self.precision = plan.precision
         self.depth = plan.depth
         self.delimiter = ord(plan.delimiter)
         self.element = None if plan.element is None else Codec(plan.element)
@@ -55,6 +56,7 @@ class Route:
         self.topic = plan.topic
         self.count = len(columns)
         self.names = plan.json_names
+        self.tail = plan.tail
         self.key_frame = plan.key_frame
         self.value_frame = plan.value_frame
         self.source_names = plan.names
@@ -95,7 +97,7 @@ def write_value(
     if form == 1:
         return write_long(out, source, start, end)
     if form == 5:
-        return write_decimal(out, source, start, end, codec.scale)
+        return write_decimal(out, source, start, end, codec.scale, codec.precision)
     if form == 14:
         return write_zoned_timestamp(out, source, start, end)
     if form == 12 or form == 13 or form == 21:

@@ -140,13 +140,19 @@ def _nearest_float(text: bytes) -> bytes:
 
 
 def write_decimal(
-    out: Writer, source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, scale: cython.int
+    out: Writer,
+    source: bytes,
+    start: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    scale: cython.int,
+    precision: cython.int,
 ) -> cython.int:
-    """Digits -> the unscaled number as bytes; never rounded."""
+    """Digits -> the unscaled number as bytes; never rounded. `precision` 0 sets no limit."""
     i: cython.Py_ssize_t = start
     negative: cython.bint = False
     number: cython.longlong = 0
     digits: cython.Py_ssize_t = 0
+    leading: cython.Py_ssize_t = 0
     decimals: cython.Py_ssize_t = -1
     digit: cython.int
     if end > start and source[start] == 45:
@@ -159,6 +165,8 @@ def write_decimal(
             digit = source[i] - 48
             if digit < 0 or digit > 9:
                 raise _special(source[start:end])
+            if digit == 0 and leading == digits:
+                leading += 1
             digits += 1
             if decimals >= 0:
                 decimals += 1
@@ -172,6 +180,11 @@ def write_decimal(
     if decimals > scale:
         raise FormError(
             f"the value has {decimals} decimals, its type {scale}",
+            "the table's type was changed: see the log",
+        )
+    if precision and digits - leading + scale - decimals > precision and leading < digits:
+        raise FormError(
+            f"the value has {digits - leading + scale - decimals} digits, its type {precision}",
             "the table's type was changed: see the log",
         )
     if digits + scale - decimals > _SAFE_DIGITS:
@@ -236,7 +249,7 @@ def write_variable_decimal(out: Writer, source: bytes, start: cython.Py_ssize_t,
             break
         i += 1
     out.long(scale)
-    return write_decimal(out, source, start, end, scale)
+    return write_decimal(out, source, start, end, scale, 0)
 
 
 def _special(text: bytes) -> FormError:

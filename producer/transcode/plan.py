@@ -62,6 +62,8 @@ class ValuePlan:
     form: Form
     scale: int = 0
     """Decimals, for DECIMAL; 1 lets TIME_MILLIS and TIMESTAMP_MILLIS cut off what is finer."""
+    precision: int = 0
+    """Digits, for DECIMAL: a reader may round what has more. 0: as many as there are."""
     element: ValuePlan | None = None
     """For ARRAY: how each element is written."""
     depth: int = 1
@@ -121,6 +123,8 @@ class TablePlan:
     """source.schema and source.table as Avro strings, one behind the other."""
     json_names: bytes
     """What names the table in a wal2json record: `"schema":"public","table":"orders"`."""
+    tail: bytes = b"}"
+    """What ends a wal2json record behind its columns: the table's primary key, the closing brace."""
     order: tuple[int, ...] = ()
     """Indexes of the columns as Value has them; empty: as rows have them."""
     full_identity: bool = False

@@ -38,9 +38,9 @@ _NOT_LOGGED_REMEDY = "set REPLICA IDENTITY FULL, or key the topic by the replica
 
 @cython.cfunc
 @cython.exceptval(-1, check=True)
-def _is_end(message: bytes, at: cython.Py_ssize_t) -> cython.bint:
-    """True when the record's closing brace stands at `at`, and nothing behind it."""
-    return at >= 0 and message[at] == 125 and at + 1 == len(message)
+def _is_end(message: bytes, at: cython.Py_ssize_t, tail: bytes) -> cython.bint:
+    """True when the record's tail stands at `at`, and nothing behind it."""
+    return at >= 0 and at + len(tail) == len(message) and matches(message, at, tail)
 
 
 class Walker:
@@ -154,7 +154,7 @@ class Walker:
             if not matches(message, at, b',"identity":['):
                 return SHAPE
             at = self._old.from_json(message, at + 13, route, True)
-            if not _is_end(message, at):
+            if not _is_end(message, at, route.tail):
                 return SHAPE
             if not route.key_logged:
                 self.column = route.unlogged
@@ -167,16 +167,14 @@ class Walker:
         if at < 0:
             return SHAPE
         key = self._new.key(route, self._out)
-        if action == 73 or message[at] == 125:
-            if not _is_end(message, at):
+        if action == 73 or not matches(message, at, b',"identity":['):
+            if not _is_end(message, at, route.tail):
                 return SHAPE
             return self._keep(
                 route, RECORD, key, self._envelope(route, False, True, 99 if action == 73 else 117, ordinal)
             )
-        if not matches(message, at, b',"identity":['):
-            return SHAPE
         at = self._old.from_json(message, at + 13, route, True)
-        if not _is_end(message, at):
+        if not _is_end(message, at, route.tail):
             return SHAPE
         # A key that the log does not hold cannot be seen to change.
         old_key: bytes | None = self._old.key(route, self._out) if route.key_logged else key

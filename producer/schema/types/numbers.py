@@ -60,7 +60,7 @@ def decimal(precision: int, scale: int) -> AvroType:
             "connect.name": "org.apache.kafka.connect.data.Decimal",
             "logicalType": "decimal",
         },
-        value=ValuePlan(form=Form.DECIMAL, scale=scale),
+        value=ValuePlan(form=Form.DECIMAL, scale=scale, precision=precision),
         fallback=_ZERO_BYTES,
     )
 

@@ -75,7 +75,7 @@ def test_what_a_plan_says() -> None:
     assert mood.head == b'{"name":"mood","typeoid":-294967296,"value":'
     assert [column.nullable for column in plan.columns] == [False, True, False, True, True, True, True]
     assert [column.in_identity for column in plan.columns] == [True, False, True, False, False, False, False]
-    decimals = ValuePlan(form=Form.DECIMAL, scale=2)
+    decimals = ValuePlan(form=Form.DECIMAL, scale=2, precision=10)
     assert prices.value == ValuePlan(form=Form.ARRAY, element=decimals)
     assert at.value is not None
     assert at.value.form is Form.FUNCTION

@@ -271,7 +271,7 @@ def test_a_composite_is_a_record() -> None:
         attributes=(
             ValuePlan(form=Form.LONG),
             ValuePlan(form=Form.ARRAY, element=ValuePlan(form=Form.STRING), depth=2),
-            ValuePlan(form=Form.DECIMAL, scale=1),
+            ValuePlan(form=Form.DECIMAL, scale=1, precision=4),
         ),
     )
 

@@ -1,0 +1,106 @@
+"""What the stream knew of its tables when it ended: their shapes, kept in the offsets topic.
+
+Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Schema changes".
+The catalogue tells of now only: of a table that was renamed, dropped or detached while nobody
+looked, and of the shape that its rows in the log have, it tells nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from producer.acks import Group
+from producer.errors import UnsupportedEvent
+from producer.events import Relation
+from producer.sink.offsets import OffsetsTopic
+from producer.source import catalog
+from producer.source.catalog import Table
+from producer.source.wire import Connection
+
+Names = tuple[str, str]
+
+
+class ShapeMemory:
+    """The shape that the stream walked last, of each table and partition, by its names in the log."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[Names, Relation] = {}
+        self._offsets: OffsetsTopic | None = None
+        self._unread: set[int] = set()
+        """Tables whose rows are still to be copied: they are not known yet."""
+
+    def recall(self, offsets: OffsetsTopic, shapes: Mapping[Names, Relation]) -> None:
+        """Take what was stored, and store what is noted from now on."""
+        self._offsets = offsets
+        self.shapes = dict(shapes)
+
+    def note(self, relation: Relation) -> None:
+        """Store a shape. Nothing waits for the ack: it is as true after a crash as the one before."""
+        names = relation.logged_names
+        if self._offsets is None or relation.oid in self._unread or self.shapes.get(names) == relation:
+            return
+        self.shapes[names] = relation
+        self._offsets.write_shape(names, relation, Group())
+
+    def forget(self, names: Names) -> None:
+        """The table is known no more."""
+        if self.shapes.pop(names, None) is not None and self._offsets is not None:
+            self._offsets.write_shape(names, None, Group())
+
+    def unread(
+        self, connection: Connection, chosen: Iterable[Table], leaves: Sequence[Table], marked: Collection[str]
+    ) -> list[Table]:
+        """The tables whose rows are to be copied; they are not known before `were_read`.
+
+        Those without a mark; those that bear another's name since; partitions that were attached since,
+        with the rows that they had. A partition that was made as one is streamed from its first row.
+        """
+        found = [
+            table
+            for table in chosen
+            if table.qualified_name not in marked or self._known(table) not in (None, table.oid)
+        ]
+        whole = {table.oid for table in found}
+        roots = {table.oid for table in chosen if self._known(table) == table.oid}
+        new = [
+            leaf
+            for leaf in leaves
+            if leaf.root_oid in roots - whole and self._known(leaf) != leaf.oid and leaf.qualified_name not in marked
+        ]
+        attached = catalog.attached(connection, [leaf.oid for leaf in new])
+        found += [leaf for leaf in new if leaf.oid in attached]
+        self._unread = {table.oid for table in found}
+        return found
+
+    def were_read(self) -> None:
+        """The rows of all tables are acked."""
+        self._unread.clear()
+
+    def refuse_lost_partitions(self, every: Iterable[Table], leaves: Collection[int]) -> None:
+        """Stop once where a partition was detached or dropped: its keys stay in the topic.
+
+        It is forgotten with that: the next start goes on without it.
+
+        Raises:
+            UnsupportedEvent: a partition of a table that is still there is gone.
+        """
+        roots = {(table.schema, table.name): table.oid for table in every if table.partitioned}
+        for names, relation in list(self.shapes.items()):
+            root = (relation.schema, relation.name)
+            same = root in roots and root in self.shapes and self.shapes[root].oid == roots[root]
+            if relation.logged_as is None or relation.oid in leaves or not same:
+                continue
+            self.forget(names)
+            leaf = ".".join(names)
+            raise UnsupportedEvent(
+                f"the partition {leaf} of {relation.qualified_name} was detached or dropped: telling which keys are "
+                "gone needs a comparison with the topic, which is not supported yet",
+                remedy=f"run again to go on: its keys stay in the topic of {relation.qualified_name}, and changes of "
+                f"it that were not read yet are not sent. To send deletes for a partition that was detached, first: "
+                f'ALTER TABLE "{relation.schema}"."{relation.name}" ATTACH PARTITION "{names[0]}"."{names[1]}" …; '
+                f"run, DELETE its rows, and detach it when they are sent",
+            )
+
+    def _known(self, table: Table) -> int | None:
+        relation = self.shapes.get((table.schema, table.name))
+        return None if relation is None else relation.oid

@@ -1,0 +1,99 @@
+"""A relation becomes a shape that can be walked: its schemas registered, its plan made.
+
+Room: pipeline (IO through the registry that it is given).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from producer.errors import SchemaRefused
+from producer.events import Relation
+from producer.schema import avro, differences, plan
+from producer.schema.registry import Registry
+from producer.schema.types import Modes
+from producer.settings import Settings
+from producer.transcode.plan import TablePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One shape of one table, ready to be walked."""
+
+    relation: Relation
+    schemas: avro.TableSchema
+    plan: TablePlan
+
+
+class Plans:
+    """Makes shapes as the settings and the plugin ask."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._registry = registry
+        self._modes = Modes.of(settings)
+        self._rules = settings.column_rules()
+        self.nan_is_null = True
+        """Whether the plugin prints NaN as null (wal2json before 2.6)."""
+
+    def register(self, relations: Sequence[Relation], *, exact: bool = True) -> list[Shape]:
+        """Register what their records need, several at once. Unless `exact`, any label of an enum is taken.
+
+        Raises:
+            SchemaRefused, RegistryUnavailable, AccessDenied: as the registry says.
+        """
+        modes = self._asked(exact)
+        schemas = [avro.table_schema(relation, modes=modes) for relation in relations]
+        wanted: list[tuple[str, str]] = []
+        for schema in schemas:
+            if schema.key_schema is not None:
+                wanted.append((f"{schema.topic}-key", schema.key_schema))
+            wanted.append((f"{schema.topic}-value", schema.value_schema))
+        ids = dict(zip(wanted, self._registry.register_all(wanted), strict=True))
+        return [
+            Shape(
+                relation=schema.relation,
+                schemas=schema,
+                plan=self._plan(
+                    schema.relation,
+                    schema.topic,
+                    None if schema.key_schema is None else ids[f"{schema.topic}-key", schema.key_schema],
+                    ids[f"{schema.topic}-value", schema.value_schema],
+                    modes,
+                ),
+            )
+            for schema in schemas
+        ]
+
+    def changed(self, relation: Relation, past: Sequence[Relation], *, exact: bool = True) -> Shape:
+        """Register another shape of a table.
+
+        Raises:
+            SchemaRefused: the registry does not take it; what differs from the shape before is said.
+        """
+        try:
+            return self.register([relation], exact=exact)[0]
+        except SchemaRefused as error:
+            words = differences.in_words(past[0], relation) if past else ""
+            raise SchemaRefused(
+                f"table {relation.qualified_name}: {words or 'its schema differs'}: {error.message}",
+                remedy=error.remedy,
+            ) from error
+
+    def trial(self, relation: Relation, topic: str, *, exact: bool) -> TablePlan:
+        """A plan to try a row by; nothing is registered."""
+        return self._plan(relation, topic, 0, 0, self._asked(exact))
+
+    def _asked(self, exact: bool) -> Modes:
+        return self._modes if exact else replace(self._modes, exact_labels=False)
+
+    def _plan(self, relation: Relation, topic: str, key_id: int | None, value_id: int, modes: Modes) -> TablePlan:
+        return plan.table_plan(
+            relation,
+            topic=topic,
+            key_id=key_id,
+            value_id=value_id,
+            modes=modes,
+            nan_is_null=self.nan_is_null,
+            rules=self._rules,
+        )
