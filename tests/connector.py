@@ -5,9 +5,11 @@ from __future__ import annotations
 from producer.observe import Counters
 from producer.pipeline import stages
 from producer.pipeline.connector import Connector
+from producer.pipeline.dead_letters import DeadLetters
 from producer.pipeline.side_topics import SideTopics
 from producer.pipeline.stop import Stop
 from producer.settings import load_settings
+from producer.sink.memory import MemorySink
 from producer.transcode.source_block import SourceBlock
 from producer.transcode.walker import Walker
 
@@ -30,7 +32,9 @@ class StillClock:
 def connector(clock: StillClock, *settings: str) -> Connector:
     """One with the prefix `p` and these `key=value` settings."""
     loaded = load_settings(None, ["topic.prefix=p", *settings], {}).settings
+    counters = Counters()
     return Connector(
-        settings=loaded, clock=clock, stop=Stop(clock), counters=Counters(), server=stages.server(loaded),
+        settings=loaded, clock=clock, stop=Stop(clock), counters=counters, server=stages.server(loaded),
         walker=Walker(), block=SourceBlock(version="1", name="p", database="d"), side=SideTopics(loaded),
+        dead_letters=DeadLetters(loaded, MemorySink(), counters),
     )  # fmt: skip

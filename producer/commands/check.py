@@ -134,6 +134,8 @@ def _kafka(settings: Settings, relations: list[Relation]) -> Iterator[Finding | 
         if not settings.topic_creation_enable:
             names = [topics.topic_name(settings.topic_prefix, r.schema, r.name) for r in relations]
             names += [topic.name for topic in SideTopics(settings).asked]
+            if settings.errors_tolerance == "all":
+                names.append(settings.errors_deadletterqueue_topic_name)
             sink.ensure_topics(names, partitions=1, replication_factor=-1, config={}, create=False)
             yield Finding(name="topics", status="ok", detail=f"{len(names)} exist")
     finally:

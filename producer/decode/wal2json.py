@@ -164,7 +164,7 @@ def decode(message: bytes, start: int = 0) -> Record:
     """Read one record, beginning at `start`.
 
     Raises:
-        DecodeError: with the first bytes of a record that is no wal2json.
+        DecodeError: with the head of a record that is no wal2json.
     """
     try:
         if message.startswith(_MESSAGE, start):
@@ -186,12 +186,29 @@ def decode(message: bytes, start: int = 0) -> Record:
             _shape(record.columns),
             _shape(record.identity),
         )
-    except (msgspec.DecodeError, ValueError) as error:
-        head = message[start : start + 60]
+    except (msgspec.DecodeError, ValueError, DecodeError) as error:
+        reason = error.message if isinstance(error, DecodeError) else error
         raise DecodeError(
-            f"a wal2json record of {len(message) - start} bytes cannot be read: {error}; it begins {head!r}",
+            f"a wal2json record of {len(message) - start} bytes cannot be read: {reason}; it begins "
+            f"{head(message, start)}",
             remedy="report it with the plugin's version; to leave its table out, set table.exclude.list",
         ) from error
+
+
+def head(message: bytes, start: int) -> str:
+    """How a record begins, up to its table's name: what may be shown of one that cannot be read.
+
+    Nothing of a row's values is in it, whatever the record looks like.
+    """
+    found = _HEAD.match(message, start)
+    return found[0].decode("utf-8", "replace") if found else "as no record does"
+
+
+# Members in the plugin's order, as far as they are there.
+_HEAD = re.compile(
+    rb'\{"action":"[A-Z]"(?:,"xid":[0-9]+(?:,"timestamp":"[-+:. 0-9]*"(?:,"lsn":"[0-9A-F/]*"'
+    rb'(?:,"schema":"(?:[^"\\]|\\.)*"(?:,"table":"(?:[^"\\]|\\.)*")?)?)?)?)?'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +239,19 @@ def with_columns(message: bytes, start: int, columns: Sequence[bytes]) -> bytes:
     return message[:begin] + b",".join(columns) + b"]" + rest
 
 
+def with_identity(message: bytes, start: int, identity: Sequence[bytes]) -> bytes:
+    """The same update with another old row, each of its columns a JSON object."""
+    return message[: message.index(_IDENTITY, start)] + _IDENTITY + b",".join(identity) + b"]}"
+
+
+def as_delete(message: bytes, start: int, identity: Sequence[bytes]) -> bytes:
+    """A delete in a row's place: of the same table, transaction and LSN."""
+    at = start + len(_ACTION)
+    marks = [place for place in (message.find(_COLUMNS, start), message.find(_IDENTITY, start)) if place >= 0]
+    return message[:at] + b"D" + message[at + 1 : min(marks)] + _IDENTITY + b",".join(identity) + b"]}"
+
+
+_ACTION = b'{"action":"'
 # Inside of a string their quotes would be escaped.
 _COLUMNS = b',"columns":['
 _IDENTITY = b',"identity":['

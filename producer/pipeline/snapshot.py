@@ -14,8 +14,10 @@ from confluent_kafka import KafkaException
 from producer import observe
 from producer.acks import Group, Tracker
 from producer.errors import ConversionError, KafkaUnavailable
+from producer.events import Position
 from producer.lsn import Lsn
 from producer.observe import SnapshotProgress
+from producer.pipeline import poison_copy
 from producer.pipeline.connector import Connector
 from producer.pipeline.tables import Shape, Tables
 from producer.sink.kafka import map_kafka_error
@@ -33,6 +35,8 @@ _ROWS_A_TURN = 500
 _BYTES_A_TURN = 4_000_000
 _GROUP_ROWS = 1000
 _WAIT_MS = 50
+# By how much source.snapshot's longest marker is longer than another.
+_MARKER_BYTES = 32
 
 
 class _Copy:
@@ -49,6 +53,12 @@ class _Copy:
         self.rows = 0
         self.complete = False
         """Every row was handed to the sink."""
+
+    def cut(self) -> None:
+        """Begin another group when this one is large: what is acked need not be held."""
+        if self.group.pending >= _GROUP_ROWS:
+            self.tracker.close(self.group)
+            self.group = self.tracker.open()
 
 
 class SnapshotCopy:
@@ -87,6 +97,7 @@ class SnapshotCopy:
         self._first_reading = first_reading
         self._leaves_out = leaves_out
         self._meanwhile = meanwhile
+        self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         self._unmarked: list[_Copy] = []
         self._marks = Tracker()
@@ -156,6 +167,8 @@ class SnapshotCopy:
             return 0
         name = copy.table.qualified_name
         for row in rows:
+            if self._dead_letters.tolerant and not self._carried(copy, bytes(row)):
+                continue
             if copy.held is not None:
                 self._emit(copy, copy.held, "true" if copy.rows else "first_in_data_collection")
             copy.held = bytes(row)
@@ -180,13 +193,26 @@ class SnapshotCopy:
             marker = "first"
         self._mark(marker if self._first_reading else "incremental")
         try:
+            self._walk(copy, row)
+            if self._leaves_out is not None and self._leaves_out(self._walker.key):
+                return
+            size = self._produce(copy)
+        except ConversionError as error:
+            raise self._dead_letters.stop(error, copy.shape.relation.key, Position(self._position, 0)) from error
+        copy.tracker.add(copy.group, size)
+        copy.rows += 1
+        self._emitted += 1
+        copy.cut()
+
+    def _walk(self, copy: _Copy, row: bytes) -> None:
+        try:
             self._walker.copy_row(row, copy.shape.plan, self._position)
         except FormError as error:
             raise self._refused(copy, error) from error
+
+    def _produce(self, copy: _Copy) -> int:
         key, value = self._walker.key, self._walker.value
         assert value is not None
-        if self._leaves_out is not None and self._leaves_out(key):
-            return
         size = len(value) + (len(key) if key else 0)
         try:
             self._sink.produce(copy.shape.plan.topic, value, key, -1, copy.group.ack)
@@ -194,12 +220,23 @@ class SnapshotCopy:
             raise map_kafka_error(
                 error, f"topic {copy.shape.plan.topic}, a row of {copy.table.qualified_name} of {size} bytes"
             ) from error
-        copy.tracker.add(copy.group, size)
-        copy.rows += 1
-        self._emitted += 1
-        if copy.group.pending >= _GROUP_ROWS:
-            copy.tracker.close(copy.group)
-            copy.group = copy.tracker.open()
+        return size
+
+    def _carried(self, copy: _Copy, row: bytes) -> bool:
+        """Whether the row can be a record; else it is a dead letter.
+
+        Tried before the row behind it is known: the markers of first and last are for rows that go out.
+        """
+        plan = copy.shape.plan
+        try:
+            self._walk(copy, row)
+            self._dead_letters.demand_fit(plan.topic, self._walker.key, self._walker.value, spare=_MARKER_BYTES)
+        except ConversionError as error:
+            made = poison_copy.letter(self._dead_letters, self._walker, copy.shape, row, error, self._position)
+            self._sink.send(made.topic, made.key, made.value, copy.group, headers=made.headers)
+            copy.cut()
+            return False
+        return True
 
     def _mark(self, marker: str) -> None:
         if marker == self._marker:
@@ -282,4 +319,5 @@ class SnapshotCopy:
         return ConversionError(
             f"table {copy.table.qualified_name}, column {name}, in the snapshot at {self._position}: {error.reason}",
             remedy=error.remedy,
+            column=name,
         )

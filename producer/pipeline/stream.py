@@ -113,6 +113,7 @@ class StreamLoop:
                 connector.server,
                 connector.clock,
                 catalog,
+                settings.unchanged_toast_handling,
                 settings.unavailable_value_placeholder,
                 self._look_ahead,
             ),

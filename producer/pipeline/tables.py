@@ -45,6 +45,8 @@ class Tables:
         self._walker = walker
         self._modes = Modes.of(settings)
         self._rules = settings.column_rules()
+        self.withholds = bool(self._rules or settings.column_include_list or settings.column_exclude_list)
+        """Whether columns of some table are masked or left out."""
         self._shapes: dict[tuple[str, str], Shape] = {}
         self._baseline: dict[tuple[str, str], Relation] = {}
         """What each table looked like when we began to stream: it tells of columns dropped since."""
@@ -126,6 +128,14 @@ class Tables:
         self._not_ours.add(names)
         return False
 
+    def captured_as(self, connection: Connection, schema: str, name: str) -> tuple[str, str] | None:
+        """Schema and name of the selected table that a logged name belongs to: a partition's are its root's."""
+        known = self._baseline.get((schema, name))
+        if known is not None:
+            return known.schema, known.name
+        found = self._table(connection, schema, name)
+        return None if found is None else (found[1].schema, found[1].name)
+
     def is_partition(self, schema: str, name: str) -> bool:
         """Whether the name is a partition's."""
         known = self._baseline.get((schema, name))
@@ -158,6 +168,10 @@ class Tables:
                 )
             self.install(next(iter(shapes.values())))
         return self._shapes[schema, name]
+
+    def last(self, schema: str, name: str) -> Shape | None:
+        """The shape that the logged table's rows were walked by last."""
+        return self._shapes.get((schema, name))
 
     def walked(self, plan: TablePlan) -> Shape:
         """The shape whose plan the walker followed."""

@@ -23,6 +23,7 @@ from producer.errors import (
 )
 from producer.events import Relation
 from producer.settings import Settings
+from producer.source import encoding
 from producer.source import slot as slots
 from producer.source.catalog import Table
 from producer.source.wire import ALLOW_WAL2JSON, Connection, Server, connect_replication, explained
@@ -67,13 +68,12 @@ def server(identity: slots.Identity, wal_level: str) -> Iterator[Finding | Produ
             "the server is a standby: its snapshots miss running transactions",
             remedy="set database.hostname to the primary",
         )
-    if identity.encoding == "UTF8":
-        yield Finding(name="encoding", status="ok", detail="UTF8")
+    refused = encoding.refusal(identity.encoding)
+    if refused is not None:
+        yield refused
     else:
-        yield ServerNotReady(
-            f"the database's encoding is {identity.encoding}, and only UTF8 is supported yet",
-            remedy="CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and move the data there",
-        )
+        how = "" if identity.encoding == "UTF8" else ", sent as UTF-8"
+        yield Finding(name="encoding", status="ok", detail=f"{identity.encoding}{how}")
     if wal_level == "logical":
         yield Finding(name="wal_level", status="ok", detail="logical")
     else:
@@ -128,10 +128,13 @@ def identities(connection: Connection, relations: Sequence[Relation]) -> Iterato
             alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL;").format(
                 sql.Identifier(relation.schema, relation.name)
             )
+            why = (
+                "REPLICA IDENTITY NOTHING" if relation.identity == "nothing" else "no primary key, no replica identity"
+            )
             yield Finding(
                 name=name,
                 status="failed",
-                detail="no primary key and no replica identity: its UPDATEs and DELETEs are not logged, and lost",
+                detail=f"{why}: its UPDATEs and DELETEs are not logged, and lost",
                 remedy=alter.as_string(connection) + "  (or give it a primary key)",
             )
 

@@ -34,7 +34,8 @@ def test_a_beat_each_interval_idle_and_busy(source: Source, command: Command) ->
     assert {tuple(beat.key.items()) for beat in found} == {(("serverName", command.prefix),)}
     times = [beat.value["ts_ms"] for beat in found]
     assert times == sorted(times)
-    assert times[-1] - times[0] >= 80 * (len(times) - 1)
+    # The first may be late by an interval, the others follow in step.
+    assert times[-1] - times[0] >= 100 * (len(times) - 2) - 10
     rows: list[Any] = list(command.records("public.t"))
     assert len(rows) == 100000
     busy = [time for time in times if rows[0].value["ts_ms"] < time < rows[-1].value["ts_ms"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -129,9 +130,9 @@ def _causes(trace: str) -> str:
     return "\n".join(line[:300] for line in trace.splitlines() if not line.startswith("\t"))
 
 
-def run_once(command: Command) -> None:
+def run_once(command: Command, settings: Mapping[str, object] | None = None) -> None:
     """Send everything that is committed."""
-    done = command.run("run", "--once")
+    done = command.run("run", "--once", settings=settings)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
 
 from dev.stack import Stack
-from tests.downstream.kinds import AS_TEXT_YET, CHANGED, EXACT, REWRITTEN, STOPS, TYPES, Kind
+from tests.downstream.kinds import CHANGED, EXACT, EXACT_AS_STRINGS, MADE, REWRITTEN, STOPS, STRINGS, TYPES, Kind
 from tests.downstream.sink import DOCS, Sink, printed, run_once
 from tests.harness import Command, Source
 
@@ -21,17 +22,17 @@ def table(kinds: Sequence[Kind]) -> str:
     )
 
 
-def send(source: Source, command: Command, kinds: Sequence[Kind]) -> None:
+def send(source: Source, command: Command, kinds: Sequence[Kind], settings: dict[str, object]) -> None:
     """Rows of literals, each column's in turn, and one of nulls: copied, and again streamed."""
     most = max(len(kind.literals) for kind in kinds)
     rows = [[kind.literals[number % len(kind.literals)] for kind in kinds] for number in range(most)]
     rows.append(["NULL"] * len(kinds))
     inserts = [f"INSERT INTO t VALUES ({number}, {', '.join(row)})" for number, row in enumerate(rows)]
     source.execute(*TYPES, table(kinds), *inserts)
-    run_once(command)
+    run_once(command, settings)
     columns = ", ".join(f"c{place}" for place in range(len(kinds)))
     source.execute(f"INSERT INTO t SELECT id + 100, {columns} FROM t")
-    run_once(command)
+    run_once(command, settings)
 
 
 def assert_same(source: Source, copy: Source, kind: Kind, expressions: tuple[str, str]) -> None:
@@ -44,14 +45,16 @@ def assert_same(source: Source, copy: Source, kind: Kind, expressions: tuple[str
     assert found == expected, kind.name
 
 
-@pytest.mark.parametrize("kinds", [EXACT, AS_TEXT_YET], ids=["understood", "text"])
+@pytest.mark.parametrize(
+    ("kinds", "settings"), [(EXACT, {}), (EXACT_AS_STRINGS, STRINGS)], ids=["by default", "as strings"]
+)
 def test_a_table_made_beforehand_holds_the_same(
-    source: Source, copy: Source, command: Command, sink: Sink, kinds: tuple[Kind, ...]
+    source: Source, copy: Source, command: Command, sink: Sink, kinds: tuple[Kind, ...], settings: dict[str, object]
 ) -> None:
     """With the source's own types, every value is printed alike."""
     copy.execute(*TYPES, table(kinds))
     sink.start(schema_evolution="none")
-    send(source, command, kinds)
+    send(source, command, kinds, settings)
     sink.wait_copied()
     for place, kind in enumerate(kinds):
         assert_same(source, copy, kind, (f"c{place}", f"c{place}"))
@@ -61,15 +64,16 @@ def test_a_table_that_the_sink_makes(source: Source, copy: Source, command: Comm
     """The sink chooses the columns' types by our schemas; what they can hold is there."""
     copy.execute(*TYPES)
     sink.start(schema_evolution="basic")
-    send(source, command, EXACT)
+    kinds = (*EXACT, *MADE)
+    send(source, command, kinds, {})
     sink.wait_copied()
     made: dict[str, str] = dict(
         copy.rows("SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 't'::regclass")
     )
-    assert {kind.name: made[f"c{place}"] for place, kind in enumerate(EXACT)} == {
-        kind.name: kind.made for kind in EXACT
+    assert {kind.name: made[f"c{place}"] for place, kind in enumerate(kinds)} == {
+        kind.name: kind.made for kind in kinds
     }
-    for place, kind in enumerate(EXACT):
+    for place, kind in enumerate(kinds):
         rewritten = REWRITTEN.get(kind.name)
         templates = (rewritten.source, rewritten.copy) if rewritten else ("{}", "{}")
         assert_same(source, copy, kind, (templates[0].format(f"c{place}"), templates[1].format(f"c{place}")))
@@ -108,8 +112,18 @@ def test_the_docs_tell_of_each_type() -> None:
     """docs/downstream.md has a line for each, with the type that the sink makes or with what happens."""
     lines = [line for line in DOCS.read_text().splitlines() if line.startswith("| ")]
     told = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    for kind in EXACT:
+    for kind in (*EXACT, *MADE):
         assert any(cells[0] == f"`{kind.made}`" and f"`{kind.name}`" in cells[1] for cells in told), kind
+    as_strings = {kind.name for kind in EXACT_AS_STRINGS}
     for others, fate in ((STOPS, "stops"), (CHANGED, "goes on, and is wrong")):
         for other in others:
-            assert any(cells[0] == f"`{other.name}`" and cells[-1].startswith(fate) for cells in told), other
+            exact = "exact" if other.name in as_strings else ""
+            found = [cells for cells in told if cells[0] == f"`{other.name}`" and len(cells) == 4]
+            assert [(cells[2], cells[3].startswith(fate)) for cells in found] == [(exact, True)], other
+
+
+def test_the_settings_of_the_docs_are_the_tests() -> None:
+    """Values as strings."""
+    found = re.search(r"```properties\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    assert found
+    assert dict(line.split("=") for line in found[1].splitlines()) == STRINGS

@@ -11,10 +11,12 @@ from producer.decode.wal2json import (
     LogicalMessage,
     RowShape,
     Truncate,
+    as_delete,
     decode,
     options,
     values,
     with_columns,
+    with_identity,
 )
 from producer.errors import DecodeError
 from producer.lsn import Lsn
@@ -112,6 +114,37 @@ def test_malformed_records_are_decode_errors(broken: bytes) -> None:
     """Nothing else escapes, and nothing is skipped."""
     with pytest.raises(DecodeError):
         decode(broken)
+
+
+def test_a_row_becomes_a_delete_or_has_another_old_row() -> None:
+    """What stands before its columns stays; quotes in a name do not mislead."""
+    cell = b'{"name":"id","typeoid":23,"value":7}'
+    odd = ROW.replace(b'"table":"t"', b'"table":"\\"identity\\":["')
+    for row in (ROW, odd):
+        deleted = as_delete(row, 0, [cell])
+        assert deleted == row[: row.index(b',"columns"')].replace(b'"U"', b'"D"') + b',"identity":[' + cell + b"]}"
+        assert as_delete(deleted, 0, [cell]) == deleted
+        assert values(deleted, 0).identity == {"id": b"7"}
+        updated = with_identity(row, 0, [])
+        assert values(updated, 0).columns == values(row, 0).columns
+        assert values(updated, 0).identity == {}
+
+
+@pytest.mark.parametrize(
+    ("broken", "shown"),
+    [
+        (ROW[:-2], ROW[: ROW.index(b',"columns"')].decode()),
+        (b'{"action":"I","xid":1,"secret":"4711"}', '{"action":"I","xid":1'),
+        (b'{"action":"I","xid":1,"timestamp":"4711 secret","lsn":"0/1"', '{"action":"I","xid":1'),
+        (b"secret 4711", "as no record does"),
+    ],
+)  # fmt: skip
+def test_a_broken_record_shows_its_head_and_no_value(broken: bytes, shown: str) -> None:
+    """Up to the table's name, and not one member that is not known to be harmless."""
+    with pytest.raises(DecodeError) as caught:
+        decode(broken)
+    assert caught.value.message.endswith(f"it begins {shown}")
+    assert "4711" not in str(caught.value)
 
 
 def test_table_names_are_escaped_as_the_plugin_reads_them() -> None:
