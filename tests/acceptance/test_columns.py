@@ -128,7 +128,7 @@ def test_included_columns_only(source: Source, command: Command) -> None:
 
 
 def test_a_column_goes_by_the_name_of_its_moment(source: Source, command: Command) -> None:
-    """Rows of older shapes too, read after the column was renamed, dropped or retyped."""
+    """Rows of older shapes too, read after the column was renamed, another dropped and one added under the old name."""
     source.execute(
         "CREATE TABLE t (id int PRIMARY KEY, secret text, n int, m text)", "INSERT INTO t VALUES (1, 's', 1, 'm')"
     )
@@ -136,7 +136,6 @@ def test_a_column_goes_by_the_name_of_its_moment(source: Source, command: Comman
     once(command, settings)
     source.execute(
         "INSERT INTO t VALUES (2, 's', 2, 'm')",
-        "ALTER TABLE t ALTER COLUMN n TYPE bigint",
         "INSERT INTO t VALUES (3, 's', 3, 'm')",
         "ALTER TABLE t RENAME COLUMN secret TO shown",
         "ALTER TABLE t RENAME COLUMN m TO o",
