@@ -37,7 +37,8 @@ class Oracle:
 
     def __init__(self, source: Source) -> None:
         self.reader = Reader(source)
-        self._run("SET search_path = public")
+        # Compiling a query would take longer than running it.
+        self._run("SET search_path = public; SET jit = off")
         known = self.reader.connection.execute(b"SELECT name FROM pg_available_extensions").fetchall()
         self._extensions = {str(name) for (name,) in known}
         self._version = self.reader.connection.info.server_version
