@@ -2,10 +2,10 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit golden smoke bench demo clean
+.PHONY: help setup build stack stop lint format types test unit golden downstream smoke bench demo clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/ready ## packages, Python environment, compiled transcoder
 
@@ -42,6 +42,9 @@ unit: build ## tests that need no server
 
 golden: build ## capture the golden cases again; review what differs
 	@$(PYTHON) -m tests.golden
+
+downstream: build ## our events through Debezium's JDBC sink into a second database, row by row
+	@$(PYTHON) -m pytest tests/downstream
 
 smoke: build ## kill -9, restarts, then count what was lost
 	@$(PYTHON) -m tests.smoke

@@ -10,12 +10,12 @@ import sys
 import time
 
 from dev.shell import StackError, say, tail
-from dev.stack import NAMES, Stack
+from dev.stack import ALL, Stack
 
 _COMMANDS = {
     "install": "install the Debian packages and the Java that are missing",
-    "fetch": "fetch Kafka and the registry, once",
-    "start": "start servers (all, or those named) and wait until they are ready",
+    "fetch": "fetch Kafka and the registry, once; Connect's plugins where it is named",
+    "start": "start servers (those named; else all but Connect) and wait until they are ready",
     "stop": "stop servers (all, or those named)",
     "kill": "kill -9 one server",
     "restart": "stop and start one server, on the same port",
@@ -52,9 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, words in _COMMANDS.items():
         command = commands.add_parser(name, help=words, description=words)
         if name in _SEVERAL:
-            command.add_argument("servers", nargs="*", metavar="NAME", help=", ".join(NAMES))
+            command.add_argument("servers", nargs="*", metavar="NAME", help=", ".join(ALL))
         if name in _ONE:
-            command.add_argument("server", choices=NAMES)
+            command.add_argument("server", choices=ALL)
         if name == "logs":
             command.add_argument("-n", "--lines", type=int, help="only the last lines")
         if name == "status":
@@ -97,7 +97,9 @@ def _status(stack: Stack, *, as_json: bool) -> None:
         "registry": stack.registry_url,
     }
     rows = []
-    for name in NAMES:
+    if stack.running("connect"):
+        where["connect"] = stack.connect_url
+    for name in where:
         pid = stack.pid(name)
         rows.append(
             {

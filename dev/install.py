@@ -43,9 +43,9 @@ def _missing(names: Collection[str]) -> list[str]:
             packages.append(f"postgresql-{PG_MAJOR}")
         if not (PG_HOME / "lib" / "wal2json.so").exists():
             packages.append(f"postgresql-{PG_MAJOR}-wal2json")
-    if "kafka" in names and find_java(KAFKA_JAVA) is None:
+    if {"kafka", "connect"} & set(names) and find_java(KAFKA_JAVA) is None:
         packages.append("default-jre-headless")
-    if {"kafka", "registry"} & set(names) and shutil.which("mvn") is None:
+    if {"kafka", "registry", "connect"} & set(names) and shutil.which("mvn") is None:
         packages.append("maven")
     return packages
 

@@ -24,8 +24,8 @@ from dev.shell import StackError, run, say
 
 HOST = "127.0.0.1"
 # A quick start counts for more than speed: half the time and a third of the memory.
-_LEAN = ("-Xss256k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
-_LOG4J = """<Configuration><Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console>
+LEAN = ("-Xss256k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
+LOG4J = """<Configuration><Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console>
 </Appenders><Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>
 """
 
@@ -46,7 +46,7 @@ class Kafka(Server):
         """Write the settings, and format the log folder once: unformatted, other feature levels would hold."""
         self.data.mkdir(parents=True, exist_ok=True)
         logs = self.data / "logs"
-        (self.data / "log4j2.xml").write_text(_LOG4J)
+        (self.data / "log4j2.xml").write_text(LOG4J)
         self._properties.write_text(self._settings(logs))
         if (logs / "meta.properties").exists():
             return
@@ -55,7 +55,7 @@ class Kafka(Server):
             shutil.rmtree(leftover, ignore_errors=True)
         properties = self.data / "format.properties"
         properties.write_text(self._settings(unfinished))
-        tool = [str(java(KAFKA_JAVA)), *_LEAN, "-cp", self._classes, "kafka.tools.StorageTool"]
+        tool = [str(java(KAFKA_JAVA)), *LEAN, "-cp", self._classes, "kafka.tools.StorageTool"]
         cluster = run([*tool, "random-uuid"], cwd=Path("/")).strip().splitlines()[-1]
         run([*tool, "format", "-t", cluster, "-c", str(properties)], cwd=Path("/"))
         unfinished.rename(logs)
@@ -67,7 +67,7 @@ class Kafka(Server):
             heap = heap_size("DEV_KAFKA_HEAP", "1g")
             self._run([f"-Xms{heap}", f"-Xmx{heap}"])
             return
-        flags = [f"-Xmx{heap_size('DEV_KAFKA_HEAP', '160m')}", *_LEAN]
+        flags = [f"-Xmx{heap_size('DEV_KAFKA_HEAP', '160m')}", *LEAN]
         if archive := class_archive(self._cache):
             flags += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto"]
         self._run(flags)
@@ -75,7 +75,7 @@ class Kafka(Server):
     def train(self, archive: Path) -> None:
         """Run once from start to stop, and write the classes that it loads to an archive."""
         self.prepare()
-        self._run([*_LEAN, f"-XX:ArchiveClassesAtExit={archive}"])
+        self._run([*LEAN, f"-XX:ArchiveClassesAtExit={archive}"])
         self.process.wait_ready(self.ready)
         self.process.end(signal.SIGTERM, seconds=60)
         if not archive.exists():

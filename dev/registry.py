@@ -5,14 +5,13 @@ Room: dev (IO). Apicurio Registry's manual, "Configuring storage"; Confluent's r
 
 from __future__ import annotations
 
-import json
 import os
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
 from dev.fetch import registry_home
 from dev.java import REGISTRY_JAVA, java
+from dev.rest import call
 from dev.server import Server, heap_size
 from dev.shell import StackError
 
@@ -75,13 +74,5 @@ class Registry(Server):
         self._settled.touch()
 
     def _call(self, method: str, path: str, body: object = None) -> object:
-        request = urllib.request.Request(
-            f"http://{HOST}:{self._port}{PATH}{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
-        )
-        # A proxy of the environment is not for this machine.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=10) as answer:
-            return json.loads(answer.read())
+        url = f"http://{HOST}:{self._port}{PATH}{path}"
+        return call(url, method, body, content_type="application/vnd.schemaregistry.v1+json")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from dev import kafka, postgres, registry, state
+from dev import connect, kafka, postgres, registry, state
 from dev.fetch import fetch
 from dev.install import install
 from dev.server import Server
@@ -20,6 +20,9 @@ from dev.shell import StackError, locked
 from dev.state import State
 
 NAMES = ("postgres", "kafka", "registry")
+# Not started unless named.
+OPTIONAL = ("connect",)
+ALL = (*NAMES, *OPTIONAL)
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -53,20 +56,22 @@ class Stack:
             kafka.make_class_archive(self.cache)
 
     def start(self, *names: str) -> None:
-        """Start what does not run yet, all at once, and wait until it is ready.
+        """Start what does not run yet, all at once, and wait until it is ready; Connect brings the others with it.
 
         Raises:
             StackError: a server did not become ready.
         """
         wanted = _known(names)
+        if "connect" in wanted:
+            wanted = ALL
         self.install(*wanted)
         self.fetch(*wanted)
         with self._lock():
             self._start(wanted)
 
     def stop(self, *names: str) -> None:
-        """Stop orderly; none of their processes is left."""
-        wanted = _known(names)
+        """Stop orderly, all of them where none is named; none of their processes is left."""
+        wanted = _known(names or ALL)
         if self.folder.exists():
             with self._lock():
                 self._stop(wanted)
@@ -89,7 +94,7 @@ class Stack:
         if not self.folder.exists():
             return
         with self._lock():
-            self._stop(NAMES)
+            self._stop(ALL)
             kept = state.load(self.folder)
             for place in [*(state.apart(self.folder, kept) if kept else []), self.folder]:
                 shutil.rmtree(place)
@@ -101,7 +106,7 @@ class Stack:
     def pid(self, name: str) -> int | None:
         """The server's process, where it runs."""
         (known,) = _known([name])
-        return self._server(known).process.pid if self._kept() else None
+        return self._server(known).process.pid if self._has_ports(known) else None
 
     def log_path(self, name: str) -> Path:
         """Where a server's log is."""
@@ -127,6 +132,11 @@ class Stack:
     def registry_url(self) -> str:
         """The registry's Confluent interface."""
         return f"http://{registry.HOST}:{self._port('registry')}{registry.PATH}"
+
+    @property
+    def connect_url(self) -> str:
+        """Connect's REST interface."""
+        return f"http://{connect.HOST}:{self._port('connect')}"
 
     def postgres_dsn(self, dbname: str = "postgres") -> str:
         """A superuser's connection string."""
@@ -166,17 +176,17 @@ class Stack:
         state.save(self.folder, kept)
         stopped = [name for name in names if not kept.ports or not self.running(name)]
         # Every stack has all its addresses, so that they can be told before all its servers run.
-        missing = [name for name in NAMES if not set(state.PORTS[name]) <= set(kept.ports)]
+        missing = [name for name in ALL if not set(state.PORTS[name]) <= set(kept.ports)]
         state.save(self.folder, kept.with_free_ports(sorted({*stopped, *missing})))
         self._each(names, lambda server: server.start())
 
     def _stop(self, names: Sequence[str]) -> None:
-        if self._kept():
-            self._each(names, lambda server: server.stop())
+        # One that has no ports never ran: this stack was made before there was such a server.
+        self._each([name for name in names if self._has_ports(name)], lambda server: server.stop())
 
     def _each(self, names: Sequence[str], do: Callable[[Server], None]) -> None:
         """Do it to all at once; every failure is told."""
-        with ThreadPoolExecutor(len(names)) as pool:
+        with ThreadPoolExecutor(len(names) or 1) as pool:
             tasks = [pool.submit(do, self._server(name)) for name in names]
         errors = [error for task in tasks if (error := task.exception())]
         for error in errors:
@@ -185,14 +195,22 @@ class Stack:
         if errors:
             raise StackError("\n".join(map(str, errors)))
 
+    def _has_ports(self, name: str) -> bool:
+        kept = self._kept()
+        return kept is not None and set(state.PORTS[name]) <= set(kept.ports)
+
     def _server(self, name: str) -> Server:
         kept = self._state()
+        if not self._has_ports(name):
+            raise StackError(f"{name} never ran in {self.folder}: run `python -m dev start {name}`")
         data = kept.data / name
         match name:
             case "postgres":
                 return postgres.Postgres(self.folder, data, kept.ports["postgres"], kept.socket)
             case "kafka":
                 return kafka.Kafka(self.folder, data, self.cache, kept.ports)
+            case "connect":
+                return connect.Connect(self.folder, data, self.cache, kept.ports)
             case _:
                 return registry.Registry(self.folder, data, self.cache, kept.ports)
 
@@ -213,8 +231,8 @@ class Stack:
 
 
 def _known(names: Sequence[str]) -> Sequence[str]:
-    """The named servers, all where none is named."""
+    """The named servers; those that are not optional where none is named."""
     for name in names:
-        if name not in NAMES:
-            raise StackError(f"no server {name!r}: there are {', '.join(NAMES)}")
+        if name not in ALL:
+            raise StackError(f"no server {name!r}: there are {', '.join(ALL)}")
     return tuple(dict.fromkeys(names)) or NAMES

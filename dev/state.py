@@ -19,6 +19,7 @@ PORTS = {
     "postgres": ("postgres",),
     "kafka": ("kafka", "controller"),
     "registry": ("registry", "management"),
+    "connect": ("connect",),
 }
 # sockaddr_un holds 107 bytes; the socket's own name takes up to 15 of them.
 _SOCKET_PATH_LIMIT = 107 - len("/.s.PGSQL.65535")

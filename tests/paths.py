@@ -17,6 +17,7 @@ from producer.lsn import Lsn
 from producer.schema.avro import TableSchema, table_schema
 from producer.schema.plan import table_plan
 from producer.schema.types import Modes
+from producer.settings import load_settings
 from producer.source import catalog
 from producer.source.wire import Connection, Server, connect
 from producer.transcode.plan import TablePlan
@@ -41,6 +42,9 @@ def server(source: Source) -> Server:
         dbname=source.name,
         application_name="tests",
     )
+
+
+_NO_FILTERS = load_settings(None, ["topic.prefix=p"], {}).settings
 
 
 class Reader:
@@ -72,7 +76,7 @@ class Reader:
 
     def relations(self) -> dict[tuple[str, str], Relation]:
         """The shapes that all tables have now."""
-        found = catalog.relations(self.connection, catalog.tables(self.connection))
+        found = catalog.relations(self.connection, catalog.tables(self.connection), _NO_FILTERS)
         return {(relation.schema, relation.name): relation for relation in found.values()}
 
     def end(self) -> None:

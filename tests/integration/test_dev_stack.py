@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,6 +21,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from dev.fetch import once
 from dev.install import install
+from dev.rest import call
 from dev.shell import StackError
 from dev.stack import NAMES, Stack
 
@@ -144,6 +146,33 @@ def test_stop_leaves_no_process(whole: Stack) -> None:
     assert processes(whole) == []
     assert not any(whole.running(name) for name in NAMES)
     assert list(whole.folder.glob("*.pid")) == []
+
+
+def test_connect_comes_only_when_named(whole: Stack) -> None:
+    assert not whole.running("connect")
+    whole.start("connect")
+    try:
+        plugins: Any = call(f"{whole.connect_url}/connector-plugins")
+        assert "io.debezium.connector.jdbc.JdbcSinkConnector" in [plugin["class"] for plugin in plugins]
+        assert [row["server"] for row in json.loads(dev(whole, "status", "--json").stdout)] == [*NAMES, "connect"]
+    finally:
+        whole.stop("connect")
+    assert not any("ConnectStandalone" in line for line in processes(whole))
+    assert all(whole.running(name) for name in NAMES)
+
+
+def test_a_stack_of_before_there_was_connect_can_be_stopped(one: Stack) -> None:
+    """Its ports were chosen when fewer servers were known."""
+    file = one.folder / "stack.json"
+    kept = json.loads(file.read_text())
+    del kept["ports"]["connect"]
+    file.write_text(json.dumps(kept))
+    assert dev(one, "status").returncode == 0
+    assert dev(one, "kill", "connect").returncode == 1
+    assert dev(one, "stop").returncode == 0
+    assert processes(one) == []
+    one.start("postgres")
+    assert "connect" in json.loads(file.read_text())["ports"]
 
 
 def test_a_lost_pid_file_does_not_hide_a_server(one: Stack) -> None:

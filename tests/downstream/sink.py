@@ -1,0 +1,144 @@
+"""Debezium's JDBC sink connector in Kafka Connect: a reader of our topics that we did not write."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urljoin
+
+from confluent_kafka import Consumer, TopicPartition
+
+from dev.rest import call
+from dev.stack import Stack
+from tests.harness import Command, Source, wait_for
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "downstream.md"
+_NOT_FOUND = 404
+# Only to make the tests quick: what is new is seen at once, one connection is enough.
+_QUICK = {
+    "consumer.override.metadata.max.age.ms": "300",
+    "consumer.override.fetch.max.wait.ms": "50",
+    "connection.pool.min_size": "1",
+}
+
+
+def documented() -> dict[str, str]:
+    """The connector of docs/downstream.md."""
+    found = re.search(r"```json\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    assert found
+    document: dict[str, str] = json.loads(found[1])
+    return document
+
+
+class Sink:
+    """One connector, from topics into a database."""
+
+    def __init__(self, stack: Stack, name: str, topics: str, copy: Source) -> None:
+        self._stack = stack
+        self._name = name
+        self._topics = re.compile(topics)
+        self._copy = copy
+        self._url = f"{stack.connect_url}/connectors/{name}"
+
+    def start(self, **settings: str) -> None:
+        """Run it with the documented settings at this stack's addresses, and these changed (`_` for `.`)."""
+        document = documented()
+        registry = urljoin(self._stack.registry_url, "/apis/registry/v2")
+        database = f"{self._stack.postgres_host}:{self._stack.postgres_port}/{self._copy.name}"
+        document |= {
+            "topics.regex": self._topics.pattern,
+            "connection.url": document["connection.url"].replace("db2:5432/shop_copy", database),
+            "connection.username": self._stack.postgres_user,
+            "connection.password": self._stack.postgres_password,
+            "key.converter.apicurio.registry.url": registry,
+            "value.converter.apicurio.registry.url": registry,
+            **_QUICK,
+            **{key.replace("_", "."): value for key, value in settings.items()},
+        }
+        call(f"{self._url}/config", "PUT", document)
+
+    def wait_copied(self) -> None:
+        """Wait until it has committed everything that its topics hold.
+
+        Raises:
+            AssertionError: it failed, or it took too long.
+        """
+        consumer = Consumer({"bootstrap.servers": self._stack.bootstrap_servers, "group.id": f"connect-{self._name}"})
+        try:
+            wait_for(lambda: self._is_running() and self._behind(consumer) == 0, 60, f"{self._name} to catch up")
+        finally:
+            consumer.close()
+
+    def failure(self) -> str:
+        """Wait until it has failed; why."""
+        found: list[str] = []
+
+        def failed() -> bool:
+            found.extend(self._traces())
+            return bool(found)
+
+        wait_for(failed, 60, f"{self._name} to fail")
+        return found[0]
+
+    def remove(self) -> None:
+        """End it."""
+        try:
+            call(self._url, "DELETE")
+        except HTTPError as error:
+            if error.code != _NOT_FOUND:
+                raise
+
+    def _behind(self, consumer: Consumer) -> int:
+        """How many records are not yet written and committed; at least one while there is no topic."""
+        metadata = consumer.list_topics(timeout=10).topics
+        places = [
+            TopicPartition(topic, partition)
+            for topic, described in metadata.items()
+            if self._topics.fullmatch(topic)
+            for partition in described.partitions
+        ]
+        if not places:
+            return 1
+        ends = [consumer.get_watermark_offsets(place, timeout=10)[1] for place in places]
+        committed = [max(place.offset, 0) for place in consumer.committed(places, timeout=10)]
+        return sum(end - reached for end, reached in zip(ends, committed, strict=True))
+
+    def _is_running(self) -> bool:
+        traces = self._traces()
+        assert not traces, traces[0]
+        return True
+
+    def _traces(self) -> list[str]:
+        """Why its tasks failed, where they did."""
+        try:
+            status: Any = call(f"{self._url}/status")
+        except HTTPError as error:
+            if error.code != _NOT_FOUND:
+                raise
+            # Right after it was made it has no status yet.
+            return []
+        states = [status["connector"], *status["tasks"]]
+        return [_causes(state["trace"]) for state in states if state["state"] == "FAILED"]
+
+
+def _causes(trace: str) -> str:
+    """What each exception of a Java trace says, without the calls; a statement with all its values is cut."""
+    return "\n".join(line[:300] for line in trace.splitlines() if not line.startswith("\t"))
+
+
+def run_once(command: Command, settings: Mapping[str, object] | None = None) -> None:
+    """Send everything that is committed."""
+    done = command.run("run", "--once", settings=settings)
+    assert done.returncode == 0, done.stderr
+
+
+def printed(database: Source, query: str) -> list[str]:
+    """A query's rows as the server prints them: each value by its type's own output function, NULL as `\\N`."""
+    with database.connect() as connection:
+        connection.execute("SET TIME ZONE 'UTC'")
+        with connection.cursor().copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
+            return [bytes(row).decode() for row in copy]
