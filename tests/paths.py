@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import fastavro
+import psycopg
 from psycopg import sql
 
 from producer.decode import wal2json
@@ -51,11 +52,23 @@ class Reader:
 
     def __init__(self, source: Source) -> None:
         self._slot = source.slot
+        self._more: dict[str, str] = {}
         self.connection: Connection = connect(server(source))
 
     def begin(self) -> None:
         """Make the slot: what happened before is not decoded."""
         self.connection.execute(b"SELECT pg_create_logical_replication_slot(%s, 'wal2json')", (self._slot,))
+        self._more = {wal2json.NUMBERS_AS_STRINGS: "1"}
+        try:
+            self.records()
+        except psycopg.errors.InvalidParameterValue:
+            # wal2json before 2.6.
+            self._more = {}
+
+    @property
+    def nan_is_null(self) -> bool:
+        """Whether the plugin prints NaN as null."""
+        return not self._more
 
     def close(self) -> None:
         """End the session; the slot goes with its database."""
@@ -72,7 +85,7 @@ class Reader:
 
     def records(self, changed: Mapping[str, str] | None = None) -> list[bytes]:
         """What the slot holds, read once; with the producer's own options, some of them changed."""
-        pairs = {**wal2json.options(None), **(changed or {})}
+        pairs = {**wal2json.options(None), **self._more, **(changed or {})}
         options = [part for pair in pairs.items() for part in pair]
         query = b"SELECT data FROM pg_logical_slot_get_changes(%s, NULL, NULL, VARIADIC %s::text[])"
         found = self.connection.execute(query, (self._slot, options)).fetchall()
@@ -92,7 +105,9 @@ class Reader:
 class Walk:
     """A relation's plan in a walker of one build, and the schemas that a consumer decodes by."""
 
-    def __init__(self, build: dict[str, Any], relation: Relation, modes: Modes | None = None) -> None:
+    def __init__(
+        self, build: dict[str, Any], relation: Relation, modes: Modes | None = None, *, nan_is_null: bool = True
+    ) -> None:
         modes = modes or Modes(prefix=PREFIX)
         self.schemas: TableSchema = table_schema(relation, modes=modes)
         self.plan: TablePlan = table_plan(
@@ -101,7 +116,7 @@ class Walk:
             key_id=None if self.schemas.key_schema is None else 1,
             value_id=2,
             modes=modes,
-            nan_is_null=True,
+            nan_is_null=nan_is_null,
         )
         self.walker = build["walker"].Walker()
         self.form_error: type[Exception] = build["plan"].FormError

@@ -47,6 +47,8 @@ class Kind:
     dimensions: int = 0
     name: str = ""
     modes: Modes | None = None
+    since: int = 0
+    """The first server version that has the type."""
 
     @property
     def id(self) -> str:
@@ -73,6 +75,7 @@ def scalar(
     expect: Callable[[Any], Any] = lambda value: value,
     *,
     extension: str = "",
+    since: int = 0,
 ) -> Kind:
     """A type whose literals are texts; `render` holds `{v}`."""
     weighted = st.sampled_from(extremes) | texts if extremes else texts
@@ -83,6 +86,7 @@ def scalar(
         render=lambda v: render.replace("{v}", v),
         expect=expect,
         extension=extension,
+        since=since,
     )
 
 
@@ -138,6 +142,7 @@ def array(element: Kind, depth: int = 1, *, most: int = 3) -> Kind:
         expect=expect,
         extension=element.extension,
         dimensions=depth,
+        since=element.since,
     )
 
 

@@ -52,9 +52,9 @@ def _wkb(value: list[str]) -> Any:
     return {"x": x, "y": y, "wkb": struct.pack("<BIdd", 1, 1, x, y), "srid": None}
 
 
-def _as_text(type: str, literals: tuple[str, ...], extension: str = "") -> Kind:
+def _as_text(type: str, literals: tuple[str, ...], since: int = 0) -> Kind:
     """Types that are sent as the server's text: ::text is that."""
-    return scalar(type, st.sampled_from(literals), literals, _HEX, _text, extension=extension)
+    return scalar(type, st.sampled_from(literals), literals, _HEX, _text, since=since)
 
 
 def _text(value: str) -> str:
@@ -126,8 +126,8 @@ _PLAIN = [
     _range("textrange", "text", "", 'a "b"', "c,d", "é"),
 ]  # fmt: skip
 MULTIRANGES = [
-    _as_text("int4multirange", ("{}", "{[1,3),[5,8)}", "{(,)}")),
-    _as_text("tstzmultirange", ('{["2026-01-01 00:00+02","2026-02-01 00:00+00")}',)),
+    _as_text("int4multirange", ("{}", "{[1,3),[5,8)}", "{(,)}"), since=140000),
+    _as_text("tstzmultirange", ('{["2026-01-01 00:00+02","2026-02-01 00:00+00")}',), since=140000),
 ]
 
 

@@ -54,7 +54,14 @@ def decimal(precision: int, scale: int) -> Kind:
     # The ends of one byte, of two, of eight.
     ends = [number for number in (127, 128, -128, -129, 2**15, 2**63, -(2**63) - 1) if abs(number) <= top]
     numbers = (*(f"{number}e{-scale}" for number in (top, -top, 0, *ends)), "NaN")
-    return scalar(f"numeric({precision},{scale})", texts, numbers, "({v} + 0)::text", expect)
+    return scalar(
+        f"numeric({precision},{scale})",
+        texts,
+        numbers,
+        "({v} + 0)::text",
+        expect,
+        since=0 if 0 <= scale <= precision else 150000,
+    )
 
 
 def _variable(value: list[Any]) -> Any:
