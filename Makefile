@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit downstream smoke bench demo clean
+.PHONY: help setup build stack stop lint format types test unit golden downstream smoke bench demo clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ test: build ## all tests, on real servers
 
 unit: build ## tests that need no server
 	@$(PYTHON) -m pytest tests/unit tests/property
+
+golden: build ## capture the golden cases again; review what differs
+	@$(PYTHON) -m tests.golden
 
 downstream: build ## our events through Debezium's JDBC sink into a second database, row by row
 	@$(PYTHON) -m pytest tests/downstream

@@ -17,6 +17,8 @@ class Failure(NamedTuple):
 
     error: object
     report: object
+    commit_lsn: Lsn | None = None
+    """Of its transaction, where it has one."""
 
 
 class Group:
@@ -26,9 +28,9 @@ class Group:
     sink's reports are served.
     """
 
-    __slots__ = ("_failed", "closed", "failure", "lsn", "pending", "size")
+    __slots__ = ("_commit_lsn", "_failed", "closed", "failure", "lsn", "pending", "size")
 
-    def __init__(self, failed: list[Group] | None = None) -> None:
+    def __init__(self, failed: list[Group] | None = None, commit_lsn: Lsn | None = None) -> None:
         self.pending = 0
         self.size = 0
         self.closed = False
@@ -36,12 +38,13 @@ class Group:
         self.failure: Failure | None = None
         """The first refusal among its records."""
         self._failed = failed
+        self._commit_lsn = commit_lsn
 
     def ack(self, error: object | None, report: object) -> None:
         """Take one delivery report. It never raises: librdkafka would repeat it for every message."""
         self.pending -= 1
         if error is not None and self.failure is None:
-            self.failure = Failure(error, report)
+            self.failure = Failure(error, report, self._commit_lsn)
             if self._failed is not None:
                 self._failed.append(self)
 
@@ -59,9 +62,9 @@ class Tracker:
         self._closed_bytes = 0
         self._failed: list[Group] = []
 
-    def open(self) -> Group:
-        """Begin a group behind all others."""
-        group = Group(self._failed)
+    def open(self, commit_lsn: Lsn | None = None) -> Group:
+        """Begin a group behind all others; `commit_lsn`: the position of its records, for what is said of them."""
+        group = Group(self._failed, commit_lsn)
         self._groups.append(group)
         self._open.append(group)
         return group

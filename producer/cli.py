@@ -119,11 +119,14 @@ def schemas(settings: Settings) -> None:
 
 @_command("tail")
 @click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.option(
+    "--topic", "more", multiple=True, metavar="TOPIC", help="A topic by its whole name, e.g. <prefix>.transaction."
+)
 @click.option("--once", is_flag=True, help="Stop at the topics' ends.")
 @click.option("--from-end", is_flag=True, help="Only what arrives from now on.")
-def tail(settings: Settings, tables: tuple[str, ...], once: bool, from_end: bool) -> None:
-    """Decoded events from the topics, one JSON document a line."""
-    commands.tail(settings, tables, once=once, from_end=from_end)
+def tail(settings: Settings, tables: tuple[str, ...], more: tuple[str, ...], once: bool, from_end: bool) -> None:
+    """Decoded events from the topics, one JSON document a line: all tables' unless some are named."""
+    commands.tail(settings, tables, more, once=once, from_end=from_end)
 
 
 @cli.group()

@@ -13,6 +13,7 @@ Room: errors (pure, the lowest tier; imports nothing of the package).
     ├── DataError                exit 4   data that cannot be carried
     │   ├── DecodeError                   bytes that no decoder understands
     │   ├── ConversionError               a value that its Avro type cannot carry
+    │   │   └── OversizedRecord           larger than the topic takes
     │   └── UnsupportedEvent              an event whose handling is not supported yet
     └── TemporaryError           exit 5   retried with back-off; exit 5 when the limit is reached
         ├── PostgresUnavailable
@@ -98,7 +99,16 @@ class DecodeError(DataError):
 
 
 class ConversionError(DataError):
-    """A value that its Avro type cannot carry."""
+    """A value that its Avro type cannot carry, or a row that cannot be explained."""
+
+    def __init__(self, message: str, *, remedy: str, column: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.column = column
+        """The column that is to blame, where one is."""
+
+
+class OversizedRecord(ConversionError):
+    """A record larger than the topic, or the Kafka client, takes."""
 
 
 class UnsupportedEvent(DataError):

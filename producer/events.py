@@ -136,6 +136,11 @@ class Relation:
         return tuple(column for column in ordered if column.sent)
 
     @property
+    def read_columns(self) -> tuple[Column, ...]:
+        """The columns that are read: those of Value, and of the key."""
+        return tuple(column for column in self.columns if column.sent or column.name in self.key)
+
+    @property
     def logged_names(self) -> tuple[str, str]:
         """Schema and name as the log has them."""
         return self.logged_as or (self.schema, self.name)

@@ -81,6 +81,8 @@ class Counters:
     reconnects: int = 0
     lost_changes: dict[str, int] = field(default_factory=dict)
     """Changes that the source did not log, by table: it has no replica identity."""
+    errors: dict[str, int] = field(default_factory=dict)
+    """Rows that no record could carry, by the kind of error: they are dead letters."""
 
 
 class SnapshotProgress(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,16 +41,26 @@ def wait_for(condition: Callable[[], object], seconds: float = 20, what: str = "
 class Source:
     """A database of the test's own."""
 
-    def __init__(self, stack: Stack, name: str) -> None:
+    def __init__(self, stack: Stack, name: str, encoding: str = "UTF8") -> None:
         self.stack = stack
         self.name = name
         self.slot = f"producer_{name}"
         with psycopg.connect(stack.postgres_dsn(), autocommit=True) as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            admin.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'").format(
+                    sql.Identifier(name), sql.Literal(encoding)
+                )
+                if encoding != "UTF8"
+                else sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+            )
+        # MULE_INTERNAL cannot be converted: its sessions speak it themselves.
+        self._client_encoding = "UTF8" if encoding != "MULE_INTERNAL" else "SQL_ASCII"
 
     def connect(self) -> psycopg.Connection[Row]:
-        """A superuser's session in autocommit mode."""
-        return psycopg.connect(self.stack.postgres_dsn(self.name), autocommit=True)
+        """A superuser's session in autocommit mode, whose text is UTF-8."""
+        return psycopg.connect(
+            self.stack.postgres_dsn(self.name), autocommit=True, client_encoding=self._client_encoding
+        )
 
     def execute(self, *statements: str) -> None:
         """Run statements, each in a transaction of its own."""
@@ -176,9 +187,12 @@ class Command:
 
     def records(self, table: str | None = None) -> list[Record]:
         """All records of the tables' topics, or of one table's, in their topics' order."""
+        return self.topics(table_topics(self.prefix) if table is None else [f"{self.prefix}.{table}"])
+
+    def topics(self, wanted: list[str] | re.Pattern[str]) -> list[Record]:
+        """All records of topics; none of one that is not there."""
         registry = Registry(self.stack.registry_url)
         reader = TopicReader(self.bootstrap_servers, {}, registry.schema)
-        wanted = table_topics(self.prefix) if table is None else [f"{self.prefix}.{table}"]
         with contextlib.closing(registry):
             return list(reader.records(wanted, once=True))
 
@@ -200,9 +214,9 @@ def folded(records: list[Record]) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def source_of(stack: Stack, name: str) -> Iterator[Source]:
+def source_of(stack: Stack, name: str, encoding: str = "UTF8") -> Iterator[Source]:
     """A database that is gone afterwards."""
-    source = Source(stack, name)
+    source = Source(stack, name, encoding)
     try:
         yield source
     finally:

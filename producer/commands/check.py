@@ -12,13 +12,14 @@ import click
 
 from producer.errors import ProducerError, Verdict
 from producer.events import Relation
-from producer.pipeline import stages
+from producer.pipeline import columns, stages
+from producer.pipeline.side_topics import SideTopics
 from producer.schema import avro, topics
 from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.kafka import KafkaSink
-from producer.source import catalog, preflight, slot
+from producer.source import catalog, preflight, slot, value_checks
 from producer.source.catalog import Table
 from producer.source.preflight import Finding
 from producer.source.wire import Connection, Server, connect
@@ -104,9 +105,28 @@ def _tables(
         remedy="" if chosen else "look at schema.include.list and table.include.list; is database.dbname right?",
     )
     yield from _odd(every, settings)
-    yield from preflight.rights(connection, chosen, server.user)
-    relations.extend(catalog.captured(connection, chosen))
+    relations.extend(catalog.captured(connection, chosen, settings))
+    yield from preflight.rights(connection, chosen, relations, server.user)
+    yield from columns.refused(connection, server, settings, chosen, relations)
+    for doubt in columns.doubts(settings, relations):
+        yield Finding(name="columns", status="warning", detail=doubt, remedy="see docs/filters.md")
     yield from preflight.identities(connection, relations)
+    yield from _values(connection, server, settings, chosen, relations)
+
+
+def _values(
+    connection: Connection, server: Server, settings: Settings, chosen: list[Table], relations: list[Relation]
+) -> Iterator[Finding]:
+    modes = Modes.of(settings)
+    whole = {table.oid for table in chosen if table.usable and not table.unreadable and not table.filtered}
+    yield from value_checks.array_depths(
+        connection,
+        server,
+        [relation for relation in relations if relation.oid in whole],
+        lambda column: avro.column_type(column, modes).array_depth if column.sent else 0,
+    )
+    yield from value_checks.money(server, relations)
+    yield from value_checks.virtual_columns(connection, chosen)
 
 
 def _odd(every: list[Table], settings: Settings) -> Iterator[Finding]:
@@ -129,6 +149,9 @@ def _kafka(settings: Settings, relations: list[Relation]) -> Iterator[Finding | 
         yield Finding(name="kafka", status="ok", detail=f"{settings.bootstrap_servers}, {brokers} broker(s) answer")
         if not settings.topic_creation_enable:
             names = [topics.topic_name(settings.topic_prefix, r.schema, r.name) for r in relations]
+            names += [topic.name for topic in SideTopics(settings).asked]
+            if settings.errors_tolerance == "all":
+                names.append(settings.errors_deadletterqueue_topic_name)
             sink.ensure_topics(names, partitions=1, replication_factor=-1, config={}, create=False)
             yield Finding(name="topics", status="ok", detail=f"{len(names)} exist")
     finally:
@@ -150,7 +173,7 @@ def _registry(settings: Settings, relations: list[Relation]) -> Iterator[Finding
         if schema.key_schema is not None:
             pairs.append((f"{schema.topic}-key", schema.key_schema))
         for subject, text in pairs:
-            if not registry.compatible(subject, text):
+            if registry.compatible(subject, text) is False:
                 refused += 1
                 yield Finding(
                     name=f"schema of {relation.qualified_name}",

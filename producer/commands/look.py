@@ -122,7 +122,7 @@ def schemas(settings: Settings) -> None:
     """The Avro schemas of the selected tables, one JSON document."""
     with connect(stages.server(settings)) as connection:
         chosen = catalog.selected(catalog.tables(connection), settings.wants_table)
-        relations = catalog.relations(connection, chosen)
+        relations = catalog.relations(connection, chosen, settings)
     document = {}
     for relation in relations.values():
         schema = avro.table_schema(relation, modes=Modes.of(settings))
@@ -134,14 +134,14 @@ def schemas(settings: Settings) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def tail(settings: Settings, tables: Sequence[str], *, once: bool, from_end: bool) -> None:
-    """Print decoded events, one JSON document a line."""
+def tail(settings: Settings, tables: Sequence[str], more: Sequence[str], *, once: bool, from_end: bool) -> None:
+    """Print decoded events of tables, and of other topics by their names, one JSON document a line."""
     registry = stages.registry(settings)
     overrides = stages.sink(settings)
     servers, consumer = settings.bootstrap_servers, overrides.consumer
     overrides.close(0)
     reader = TopicReader(servers, {k: str(v) for k, v in consumer.items() if isinstance(v, str)}, registry.schema)
-    wanted = [_topic(settings, table) for table in tables] or table_topics(settings.topic_prefix)
+    wanted = [*(_topic(settings, table) for table in tables), *more] or table_topics(settings.topic_prefix)
     try:
         for record in reader.records(wanted, from_beginning=not from_end, once=once):
             sys.stdout.write(json.dumps(as_json(record), ensure_ascii=False) + "\n")

@@ -7,6 +7,7 @@ truncates, and the true shape of a row that did not match.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -55,11 +56,13 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class LogicalMessage:
-    """pg_logical_emit_message: passed over unless its prefix was asked for."""
+    """pg_logical_emit_message; one that is not transactional stands between transactions."""
 
     prefix: str
     transactional: bool
     lsn: Lsn
+    content: bytes
+    """As the plugin prints it: up to the first NUL; not always UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +120,15 @@ _ACTIONS = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
 NUMBERS_AS_STRINGS = "numeric-data-types-as-string"
 
 
-def options(tables: Iterable[tuple[str, str]] | None, skipped: Collection[str] = ()) -> dict[str, str]:
+def options(
+    tables: Iterable[tuple[str, str]] | None, skipped: Collection[str] = (), *, messages: bool = False
+) -> dict[str, str]:
     """The START_REPLICATION options for these (schema, table) pairs, without `skipped` operations.
 
     None asks for every table: the plugin names a partition's own name before 2.7, and one that is
     made later could not be named now.
+
+    `messages` asks for the logical messages of every prefix: the plugin knows no expressions.
 
     Types are asked for as OIDs: type names in a quoted schema break the plugin's JSON before 2.7.
     """
@@ -134,27 +141,34 @@ def options(tables: Iterable[tuple[str, str]] | None, skipped: Collection[str] =
         "include-types": "0",
         "include-type-oids": "1",
         "actions": ",".join(action for op, action in _ACTIONS.items() if op not in skipped),
-        "add-msg-prefixes": _NO_PREFIX,
     }
+    if not messages:
+        chosen["add-msg-prefixes"] = _NO_PREFIX
     if tables is not None:
         chosen["add-tables"] = ",".join(f"{_escape(schema)}.{_escape(table)}" for schema, table in tables)
     return chosen
+
+
+# White space of any kind ends a name.
+_FILTER_SYNTAX = frozenset(" \t\n\v\f\r,.\\")
 
 
 def _escape(name: str) -> str:
     """A name in a table filter: backslash before what the plugin reads as syntax."""
     if name == "*":
         return "\\*"
-    return "".join("\\" + character if character in " ,.\\" else character for character in name)
+    return "".join("\\" + character if character in _FILTER_SYNTAX else character for character in name)
 
 
 def decode(message: bytes, start: int = 0) -> Record:
     """Read one record, beginning at `start`.
 
     Raises:
-        DecodeError: with the first bytes of a record that is no wal2json.
+        DecodeError: with the head of a record that is no wal2json.
     """
     try:
+        if message.startswith(_MESSAGE, start):
+            return _logical_message(message, start)
         record = _decoder.decode(memoryview(message)[start:])
         if record.action == "B":
             return _begin(message, start, record)
@@ -163,7 +177,7 @@ def decode(message: bytes, start: int = 0) -> Record:
         if record.action == "T":
             return Truncate(record.schema, record.table, _lsn(record.lsn))
         if record.action == "M":
-            return LogicalMessage(record.prefix, record.transactional, _lsn(record.lsn))
+            raise ValueError("a logical message that does not begin like one")
         return RowShape(
             record.action,
             record.schema,
@@ -172,12 +186,29 @@ def decode(message: bytes, start: int = 0) -> Record:
             _shape(record.columns),
             _shape(record.identity),
         )
-    except (msgspec.DecodeError, ValueError) as error:
-        head = message[start : start + 60]
+    except (msgspec.DecodeError, ValueError, DecodeError) as error:
+        reason = error.message if isinstance(error, DecodeError) else error
         raise DecodeError(
-            f"a wal2json record of {len(message) - start} bytes cannot be read: {error}; it begins {head!r}",
+            f"a wal2json record of {len(message) - start} bytes cannot be read: {reason}; it begins "
+            f"{head(message, start)}",
             remedy="report it with the plugin's version; to leave its table out, set table.exclude.list",
         ) from error
+
+
+def head(message: bytes, start: int) -> str:
+    """How a record begins, up to its table's name: what may be shown of one that cannot be read.
+
+    Nothing of a row's values is in it, whatever the record looks like.
+    """
+    found = _HEAD.match(message, start)
+    return found[0].decode("utf-8", "replace") if found else "as no record does"
+
+
+# Members in the plugin's order, as far as they are there.
+_HEAD = re.compile(
+    rb'\{"action":"[A-Z]"(?:,"xid":[0-9]+(?:,"timestamp":"[-+:. 0-9]*"(?:,"lsn":"[0-9A-F/]*"'
+    rb'(?:,"schema":"(?:[^"\\]|\\.)*"(?:,"table":"(?:[^"\\]|\\.)*")?)?)?)?)?'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +239,48 @@ def with_columns(message: bytes, start: int, columns: Sequence[bytes]) -> bytes:
     return message[:begin] + b",".join(columns) + b"]" + rest
 
 
+def with_identity(message: bytes, start: int, identity: Sequence[bytes]) -> bytes:
+    """The same update with another old row, each of its columns a JSON object."""
+    return message[: message.index(_IDENTITY, start)] + _IDENTITY + b",".join(identity) + b"]}"
+
+
+def as_delete(message: bytes, start: int, identity: Sequence[bytes]) -> bytes:
+    """A delete in a row's place: of the same table, transaction and LSN."""
+    at = start + len(_ACTION)
+    marks = [place for place in (message.find(_COLUMNS, start), message.find(_IDENTITY, start)) if place >= 0]
+    return message[:at] + b"D" + message[at + 1 : min(marks)] + _IDENTITY + b",".join(identity) + b"]}"
+
+
+_ACTION = b'{"action":"'
 # Inside of a string their quotes would be escaped.
 _COLUMNS = b',"columns":['
 _IDENTITY = b',"identity":['
+
+
+_MESSAGE = b'{"action":"M"'
+# The last field; inside of the prefix its quotes would be escaped.
+_CONTENT = b',"content":"'
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b'"': b'"', b"\\": b"\\", b"/": b"/"}
+
+
+def _logical_message(message: bytes, start: int) -> LogicalMessage:
+    """The content need not be UTF-8, which no JSON decoder takes: it is cut out before."""
+    begin = message.index(_CONTENT, start)
+    if not message.endswith(b'"}') or len(message) < begin + len(_CONTENT) + 2:
+        raise ValueError("a logical message without its end")
+    record = _decoder.decode(message[start:begin] + b"}")
+    content = _ESCAPE.sub(_unescaped, message[begin + len(_CONTENT) : -2])
+    return LogicalMessage(record.prefix, record.transactional, _lsn(record.lsn), content)
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    digits, character = found.groups()
+    if digits is not None:
+        return chr(int(digits, 16)).encode()
+    if character not in _ESCAPED:
+        raise ValueError("no JSON escape")
+    return _ESCAPED[character]
 
 
 def _begin(message: bytes, start: int, record: _Message) -> Begin:

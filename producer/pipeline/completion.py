@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from psycopg import errors, sql
 
@@ -23,10 +24,11 @@ from producer.errors import ConversionError, PostgresUnavailable
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.pipeline.tables import Shape
+from producer.sink.protocol import Headers
+from producer.source import visibility
 from producer.source.wire import Connection, Server, explained
 from producer.transcode.plan import Form
 
-Headers = list[tuple[str, bytes]]
 Texts = dict[str, bytes | None]
 Key = tuple[str, ...]
 
@@ -34,8 +36,9 @@ _log = observe.logger("producer.completion")
 _KEYS_A_QUERY = 500
 _VISIBLE_SECONDS = 30.0
 _VISIBLE_PAUSE = 0.001
-_XID_MASK = 0xFFFF_FFFF
-_XID_HALF = 0x8000_0000
+# What helps where a row cannot be read again.
+_PLACEHOLDER = "set unchanged.toast.handling=placeholder (or null)"
+_NEWER_PLUGIN = "install wal2json 2.6 or newer: it prints NaN and Infinity, which may hide in this null"
 
 
 class ColumnGone(Exception):
@@ -58,47 +61,66 @@ class Completion:
         server: Server,
         clock: Clock,
         connection: Connection,
+        handling: Literal["reselect", "placeholder", "null", "fail"],
         placeholder: str,
         ahead: Callable[[], Iterable[bytes]],
     ) -> None:
         self._server = server
         self._clock = clock
         self._connection = connection
+        self._handling = handling
         self._placeholder = placeholder
         self._ahead = ahead
         self._read_before: dict[tuple[Relation, tuple[Column, ...]], _Read] = {}
 
     def unchanged(
-        self, message: bytes, start: int, shape: Shape, missing: Sequence[Column], lsn: Lsn
+        self, message: bytes, start: int, shape: Shape, missing: Sequence[Column], lsn: Lsn, *, again: bool = False
     ) -> tuple[bytes, Headers]:
-        """Put in the large values that an update left alone: before-image, else the row as it is now.
+        """Put in the large values that an update left alone: before-image, else what unchanged.toast.handling says.
 
         Raises:
-            ColumnGone: one of the columns was dropped or renamed.
+            ColumnGone: one of the columns was dropped or renamed. Asked `again`, it has stand-ins put in.
+            ConversionError: the value is not to be had, and nothing may stand for it.
         """
-        relation = shape.relation
         found = wal2json.values(message, start)
-        how: dict[str, str] = {}
-        added: dict[str, bytes] = {}
-        absent = []
-        for column in missing:
-            if relation.identity == "full" and column.name in found.identity:
-                added[column.name] = found.identity[column.name]
-                how[column.name] = "before"
-            else:
-                absent.append(column)
-        names = {column.name for column in absent}
-        texts = (
-            self._read(shape, found, absent, lsn, start, lambda row: names.isdisjoint(row.columns)) if absent else {}
-        )
+        # The log holds an old value of these columns, and it is unchanged.
+        wanted = _wanted(shape.relation, missing)
+        added = {column.name: found.identity[column.name] for column in wanted if column.name in found.identity}
+        how = dict.fromkeys(added, "before")
+        absent = [column for column in wanted if column.name not in added]
+        texts = self._absent(shape, found, absent, lsn, start, again) if absent else None
         for column in absent:
             if texts is not None:
-                added[column.name] = _json(texts[column.name])
-                how[column.name] = "reselected"
+                added[column.name], how[column.name] = _json(texts[column.name]), "reselected"
             else:
                 added[column.name], how[column.name] = self._stand_in(shape, column)
         header = ("__producer.unchanged", json.dumps(how, ensure_ascii=False).encode())
-        return self._rebuilt(message, start, shape, found, added), [header]
+        return self._rebuilt(message, start, shape, found, added), [header] if how else []
+
+    def _absent(
+        self, shape: Shape, found: RowValues, absent: Sequence[Column], lsn: Lsn, start: int, again: bool
+    ) -> Texts | None:
+        """The values that the log does not hold, as they are now; None: something else is to stand for them."""
+        if self._handling == "fail":
+            names = ", ".join(column.name for column in absent)
+            raise ConversionError(
+                f"table {shape.relation.qualified_name}, column {names}, at {lsn}: an update left the value as it "
+                "was, and the log does not hold it",
+                remedy="set unchanged.toast.handling=reselect (or placeholder, null), or ALTER TABLE … REPLICA "
+                "IDENTITY FULL;",
+                column=names,
+            )
+        if self._handling != "reselect":
+            return None
+        names_absent = {column.name for column in absent}
+        try:
+            return self._read(
+                shape, found, absent, lsn, start, lambda row: names_absent.isdisjoint(row.columns), _PLACEHOLDER
+            )
+        except ColumnGone:
+            if not again:
+                raise
+            return None
 
     def hidden(self, message: bytes, start: int, shape: Shape, lsn: Lsn) -> tuple[bytes, Headers]:
         """Read again the numbers that are null in the record: they may be NaN or Infinity."""
@@ -108,8 +130,9 @@ class Completion:
         found = wal2json.values(message, start)
         try:
             texts = self._read(
-                shape, found, columns, lsn, start, lambda row: any(row.columns.get(name) == b"null" for name in hiding)
-            )
+                shape, found, columns, lsn, start,
+                lambda row: any(row.columns.get(name) == b"null" for name in hiding), _NEWER_PLUGIN,
+            )  # fmt: skip
         except ColumnGone:
             _log.warning("a null may have been NaN: its column is gone", table=relation.qualified_name, at=str(lsn))
             texts = None
@@ -122,8 +145,9 @@ class Completion:
         columns = []
         for plan in shape.plan.columns:
             value = added.get(plan.name, found.columns.get(plan.name))
-            assert value is not None
-            columns.append(plan.head + value + b"}")
+            # A column that is not sent is walked over, whatever stands there.
+            assert value is not None or (plan.value is None and plan.key is None)
+            columns.append(plan.head + (value or b"null") + b"}")
         return wal2json.with_columns(message, start, columns)
 
     def _read(
@@ -134,6 +158,7 @@ class Completion:
         lsn: Lsn,
         start: int,
         lacks: Callable[[RowValues], bool],
+        otherwise: str,
     ) -> Texts | None:
         """The columns' values as they are now, as the output functions print them; None: the row is gone."""
         relation = shape.relation
@@ -141,8 +166,8 @@ class Completion:
             raise ConversionError(
                 f"table {relation.qualified_name}, column {', '.join(c.name for c in columns)}, at {lsn}: the log "
                 "does not hold the value, and without a key the row cannot be read again",
-                remedy=f'give it a primary key, or ALTER TABLE "{relation.schema}"."{relation.name}" '
-                "REPLICA IDENTITY FULL;",
+                remedy=f"give it a primary key, or {otherwise}",
+                column=", ".join(column.name for column in columns),
             )
         key = _key(relation, found)
         wanted = (relation, tuple(columns))
@@ -166,7 +191,9 @@ class Completion:
                     row = wal2json.values(message, start)
                 except ValueError:
                     continue
-                if row.columns and lacks(row) and row.columns.keys() >= set(shape.relation.key):
+                # A NULL in a key column is no key to ask for; that row will be told of in its turn.
+                key = [row.columns.get(name, b"null") for name in shape.relation.key]
+                if row.columns and lacks(row) and b"null" not in key:
                     keys.append((_key(shape.relation, row), row.xid))
         return keys
 
@@ -179,9 +206,8 @@ class Completion:
         deadline = self._clock.monotonic() + _VISIBLE_SECONDS
         while True:
             with explained(self._server, f"reading rows of {relation.qualified_name} again"):
-                row = self._connection.execute(b"SELECT txid_current_snapshot()::text").fetchone()
-            assert row is not None
-            if not any(_unfinished(xid, str(row[0])) for xid in xids):
+                shown = visibility.snapshot(self._connection)
+            if not any(visibility.unfinished(xid, shown) for xid in xids):
                 return
             if self._clock.monotonic() > deadline:
                 raise PostgresUnavailable(
@@ -225,17 +251,13 @@ class Completion:
             found[key] = {column.name: result.get_value(row, width + n) for n, column in enumerate(columns)}
         return found
 
-    def stand_ins(self, message: bytes, start: int, shape: Shape, missing: Sequence[Column]) -> tuple[bytes, Headers]:
-        """Put in placeholders: the values are not to be had any more."""
-        found = wal2json.values(message, start)
-        both = {column.name: self._stand_in(shape, column) for column in missing}
-        header = json.dumps({name: how for name, (_, how) in both.items()}, ensure_ascii=False).encode()
-        added = {name: value for name, (value, _) in both.items()}
-        return self._rebuilt(message, start, shape, found, added), [("__producer.unchanged", header)]
-
     def _stand_in(self, shape: Shape, column: Column) -> tuple[bytes, str]:
         """The placeholder, for a type that can hold it; else null."""
-        form = next(plan.value.form for plan in shape.plan.columns if plan.value and plan.name == column.name)
+        if self._handling == "null":
+            return b"null", "null"
+        plan = next(plan for plan in shape.plan.columns if plan.name == column.name)
+        form = plan.value.form if plan.value else None
+        # Of a masked column nothing but null: a mask of the placeholder would look like a value's.
         if form is Form.STRING:
             return json.dumps(self._placeholder).encode(), "placeholder"
         if form is Form.BYTES:
@@ -243,14 +265,10 @@ class Completion:
         return b"null", "null"
 
 
-def _unfinished(xid: int, snapshot: str) -> bool:
-    """Whether a transaction (32 bits) still runs in a snapshot `xmin:xmax:xip,…` (64 bits)."""
-    _, xmax, running = snapshot.split(":")
-    limit = int(xmax)
-    whole = (limit & ~_XID_MASK) | xid
-    if whole - limit > _XID_HALF:
-        whole -= _XID_MASK + 1
-    return whole >= limit or str(whole) in running.split(",")
+def _wanted(relation: Relation, columns: Sequence[Column]) -> list[Column]:
+    """Those that are sent: what Value leaves out is neither read nor mentioned."""
+    read = {column.name for column in relation.read_columns}
+    return [column for column in columns if column.name in read]
 
 
 def _json(text: bytes | None) -> bytes:
@@ -259,7 +277,8 @@ def _json(text: bytes | None) -> bytes:
 
 def _key(relation: Relation, row: RowValues) -> Key:
     types = {column.name: column.type for column in relation.columns}
-    return tuple(_text(row.columns[name], types[name]) for name in relation.key)
+    # A key's own large value may be among the unchanged ones: then the log holds it in the old row.
+    return tuple(_text(row.columns.get(name) or row.identity[name], types[name]) for name in relation.key)
 
 
 def _text(value: bytes, type: PgType) -> str:

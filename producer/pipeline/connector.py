@@ -1,14 +1,16 @@
-"""What belongs to one connector: settings and counters as long as it runs, the walker of its session.
+"""What belongs to one connector: settings and counters as long as it runs, walker and letters of its session.
 
 Room: pipeline (pure).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from producer.clock import Clock
 from producer.observe import Counters
+from producer.pipeline.dead_letters import DeadLetters
+from producer.pipeline.side_topics import SideTopics
 from producer.pipeline.stop import Stop
 from producer.settings import Settings
 from producer.source.wire import Server
@@ -18,7 +20,7 @@ from producer.transcode.walker import Walker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
-    """One database, one slot. Sinks and sessions come and go, and each session has a walker of its own."""
+    """One database, one slot. Sinks and sessions come and go: walker and dead letters are of one session."""
 
     settings: Settings
     clock: Clock
@@ -27,3 +29,7 @@ class Connector:
     server: Server
     walker: Walker
     block: SourceBlock
+    side: SideTopics
+    dead_letters: DeadLetters
+    unseen: set[int] = field(default_factory=set)
+    """Transactions (32-bit ids) that were produced, and not yet seen to be visible in the source."""

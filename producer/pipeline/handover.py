@@ -39,6 +39,15 @@ class Source:
     loaded: Loaded
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where the stream begins."""
+
+    offset: Offset
+    later: list[Table]
+    """The tables that are to be read beside it."""
+
+
 class Handover:
     """Brings one connector to where its stream begins."""
 
@@ -49,8 +58,8 @@ class Handover:
         self._sink = sink
         self._offsets = offsets
 
-    def position(self) -> Offset | None:
-        """The position to stream from, its snapshot complete; None when stopped before."""
+    def position(self) -> Start | None:
+        """Where to stream from, and what is to be read beside the stream; None when stopped before."""
         stored, found = self._source.loaded.offset, self._source.found
         chosen = self._tables.chosen
         if stored is not None:
@@ -58,12 +67,12 @@ class Handover:
             unread = [table for table in chosen if table.qualified_name not in self._source.loaded.tables]
             # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
             due = stored.snapshot is not None and self._connector.settings.snapshot_mode == "initial"
-            return self._copy(stored, unread) if due and (unread or stored.snapshot == "running") else stored
+            return Start(stored, unread if due else [])
         wants_rows = self._connector.settings.snapshot_mode == "initial"
         if found is not None:
             offset = self._offset(found.confirmed_lsn or ZERO, running=wants_rows)
             self._store(offset)
-            return self._copy(offset, chosen) if wants_rows else offset
+            return Start(offset, chosen if wants_rows else [])
         # What could refuse a schema is asked before the slot exists.
         self._tables.prepare(self._source.connection, chosen)
         return self._make_slot(wants_rows=wants_rows)
@@ -71,9 +80,14 @@ class Handover:
     def copy_only(self) -> None:
         """snapshot.mode=initial_only: no slot, no position."""
         position = self._source.identity.insert_lsn or ZERO
-        self._copy_all(self._tables.chosen, position, None, None)
+        wanted: list[Table] = self._tables.chosen
+        first_reading = True
+        while wanted and not self._connector.stop.requested:
+            with contextlib.closing(self._snapshot(wanted)) as snapshot:
+                wanted = self._read(wanted, position, snapshot, None, first_reading=first_reading)
+            first_reading = False
 
-    def _make_slot(self, *, wants_rows: bool) -> Offset | None:
+    def _make_slot(self, *, wants_rows: bool) -> Start | None:
         """Slot and snapshot together; a slot whose start fails is dropped again."""
         settings, server = self._connector.settings, self._connector.server
         with ExitStack() as stack:
@@ -93,38 +107,36 @@ class Handover:
                 self._drop_quietly(settings.slot_name)
                 raise
             _log.info("the slot was made", slot=settings.slot_name, consistent_point=str(made.consistent_point))
-            return offset if snapshot is None else self._copy(offset, self._tables.chosen, snapshot)
+            return Start(offset, []) if snapshot is None else self._copy(offset, self._tables.chosen, snapshot)
 
-    def _copy(self, offset: Offset, wanted: list[Table], snapshot: Snapshot | None = None) -> Offset | None:
-        """Copy what is wanted, then say so in the offsets topic; `snapshot` is the slot's own."""
+    def _copy(self, offset: Offset, wanted: list[Table], snapshot: Snapshot) -> Start | None:
+        """The first reading, under the slot's own snapshot; what that cannot show is read later."""
         # Where the rows stand in the stream: everything from here on follows them.
-        if not self._copy_all(wanted, offset.lsn, snapshot, self._offsets):
+        unseen = self._read(wanted, offset.lsn, snapshot, self._offsets)
+        if self._connector.stop.requested:
             return None
-        done = replace(offset, snapshot="completed")
-        self._store(done)
-        _log.info("the snapshot is complete", rows=self._connector.counters.snapshot_rows, tables=len(wanted))
-        return done
+        if not unseen:
+            offset = replace(offset, snapshot="completed")
+            self._store(offset)
+            _log.info("the snapshot is complete", rows=self._connector.counters.snapshot_rows, tables=len(wanted))
+        return Start(offset, unseen)
 
-    def _copy_all(
-        self, wanted: list[Table], position: Lsn, snapshot: Snapshot | None, offsets: OffsetsTopic | None
-    ) -> bool:
-        """Copy until every table was read whole under some snapshot; False when stopped before.
-
-        Only the first snapshot of a new slot, or of a copy without one, is a first reading.
-        """
-        connector = self._connector
-        first_reading = snapshot is not None or offsets is None
-        while wanted and not connector.stop.requested:
-            with contextlib.closing(snapshot or self._snapshot(wanted)) as readers, self._bars() as bars:
-                copy = SnapshotCopy(
-                    settings=connector.settings, clock=connector.clock, stop=connector.stop,
-                    counters=connector.counters, tables=self._tables, walker=connector.walker, sink=self._sink,
-                    offsets=offsets, block=connector.block, bars=bars, position=position,
-                    first_reading=first_reading,
-                )  # fmt: skip
-                wanted = copy.run(self._source.connection, readers, wanted)
-            snapshot, first_reading = None, False
-        return not connector.stop.requested
+    def _read(
+        self,
+        wanted: list[Table],
+        position: Lsn,
+        snapshot: Snapshot,
+        offsets: OffsetsTopic | None,
+        *,
+        first_reading: bool = True,
+    ) -> list[Table]:
+        """Copy the tables; those that the snapshot cannot show any more are given back."""
+        with self._bars() as bars:
+            copy = SnapshotCopy(
+                connector=self._connector, tables=self._tables, sink=self._sink, offsets=offsets, bars=bars,
+                position=position, first_reading=first_reading,
+            )  # fmt: skip
+            return copy.run(self._source.connection, snapshot.readers, wanted)
 
     def _snapshot(self, tables: list[Table], name: str | None = None) -> Snapshot:
         readers = min(self._connector.settings.snapshot_max_threads, max(len(tables), 1))

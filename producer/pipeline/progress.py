@@ -41,12 +41,18 @@ class Progress:
         self._stored = start
         self._clock = clock
         self._writing: tuple[Group, Offset] | None = None
+        self._completed = False
         self._commits: deque[Committed] = deque()
         self._kept_alive_at = clock.monotonic() - _IDLE_SECONDS
 
     def committed(self, transaction: Committed) -> None:
         """A transaction's records are all tracked."""
         self._commits.append(transaction)
+
+    def snapshot_completed(self) -> None:
+        """Every table was read and marked: the next offsets record says so."""
+        if self._stored.snapshot == "running":
+            self._completed = True
 
     def kept_alive(self, wal_end: Lsn, *, urgent: bool) -> None:
         """The server has sent everything up to `wal_end`, and no transaction is open.
@@ -74,7 +80,7 @@ class Progress:
             self._stored = offset
             self.confirmable = max(self.confirmable, offset.lsn)
         safe = self.tracker.advance()
-        if safe > self._stored.lsn:
+        if safe > self._stored.lsn or self._completed:
             self._write(self._at(safe))
         return self.confirmable
 
@@ -88,7 +94,9 @@ class Progress:
     @property
     def stored(self) -> bool:
         """True when Kafka has nothing left to ack: neither of ours, nor of a transaction that was cut off."""
-        return self._writing is None and not self.tracker.in_flight_bytes and self.confirmable >= self.tracker.safe
+        if self._completed or self._writing is not None:
+            return False
+        return not self.tracker.in_flight_bytes and self.confirmable >= self.tracker.safe
 
     @property
     def settled(self) -> bool:
@@ -97,6 +105,9 @@ class Progress:
 
     def _at(self, safe: Lsn) -> Offset:
         offset = replace(self._stored, lsn=safe)
+        if self._completed:
+            offset = replace(offset, snapshot="completed")
+            self._completed = False
         while self._commits and self._commits[0].next_lsn <= safe:
             done = self._commits.popleft()
             offset = replace(offset, commit_lsn=done.commit_lsn, tx_id=done.xid, commit_us=done.commit_us)

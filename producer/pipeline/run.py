@@ -8,26 +8,30 @@ from __future__ import annotations
 import contextlib
 import random
 from contextlib import ExitStack
-from dataclasses import replace
 
 from producer import __version__, observe
 from producer.clock import Clock
 from producer.decode import wal2json
 from producer.errors import KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
+from producer.events import Relation
 from producer.lsn import Lsn
 from producer.observe import Counters
-from producer.pipeline import stages
+from producer.pipeline import columns, dead_letters, lost_changes, stages
 from producer.pipeline.connector import Connector
-from producer.pipeline.handover import Handover, Source
+from producer.pipeline.dead_letters import DeadLetters
+from producer.pipeline.handover import Handover, Source, Start
+from producer.pipeline.lost_changes import LostChanges
 from producer.pipeline.progress import Progress
+from producer.pipeline.side_topics import SideTopics
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import StreamLoop
 from producer.pipeline.tables import Tables
+from producer.schema.registry import Registry
 from producer.settings import Settings
-from producer.sink.offsets import Loaded, Offset, OffsetsTopic
+from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
-from producer.source import preflight, slot
+from producer.source import encoding, preflight, slot, visibility
 from producer.source.replication import ReplicationStream
 from producer.source.wire import Connection, Server, connect, connect_replication
 from producer.transcode.source_block import SourceBlock
@@ -53,13 +57,13 @@ class Runner:
         self._once = once
         self._server: Server = stages.server(settings)
         self._block = SourceBlock(version=__version__, name=settings.topic_prefix, database=settings.database_dbname)
+        self._side = SideTopics(settings)
         self.counters = Counters()
-        self._connector = Connector(
-            settings=settings, clock=clock, stop=stop, counters=self.counters, server=self._server,
-            walker=Walker(), block=self._block,
-        )  # fmt: skip
         self._failing_since: float | None = None
         self._attempt = 0
+        self._doubts: set[str] = set()
+        self._looked = False
+        self._unseen: set[int] = set()
 
     def run(self) -> None:
         """Work until told to stop, or until `once` is done.
@@ -67,6 +71,13 @@ class Runner:
         Raises:
             ProducerError: an operator must act, or a fault outlived errors.retry.timeout.
         """
+        try:
+            self._run()
+        finally:
+            lost_changes.sum_up(self.counters)
+            dead_letters.sum_up(self.counters, self._settings.errors_deadletterqueue_topic_name)
+
+    def _run(self) -> None:
         stop = self._stop
         while not stop.requested:
             sink = stages.sink(self._settings)
@@ -86,22 +97,27 @@ class Runner:
         offsets = stages.offsets(self._settings, sink)
         registry = stages.registry(self._settings)
         # A plan belongs to the tables that made it: what a walker of before knows is not known here.
-        connector = replace(self._connector, walker=Walker())
+        connector = Connector(
+            settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters, server=self._server,
+            walker=Walker(), block=self._block, side=self._side,
+            dead_letters=DeadLetters(self._settings, sink, self.counters), unseen=self._unseen,
+        )  # fmt: skip
         tables = Tables(self._settings, sink, registry, connector.walker)
         with ExitStack() as stack:
             stack.callback(registry.close)
-            source = self._look(stack, sink, offsets, tables)
+            source = self._look(stack, sink, registry, offsets, tables)
+            connector.dead_letters.ensure([tables.topic(table.schema, table.name) for table in tables.chosen])
             handover = Handover(connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
                 handover.copy_only()
                 return True
-            offset = handover.position()
-            if offset is None:
+            start = handover.position()
+            if start is None:
                 return True
-            self._stream(connector, source, tables, sink, offsets, offset)
+            self._stream(connector, source, tables, sink, offsets, start)
         return self._once or self._stop.requested
 
-    def _look(self, stack: ExitStack, sink: Sink, offsets: OffsetsTopic, tables: Tables) -> Source:
+    def _look(self, stack: ExitStack, sink: Sink, registry: Registry, offsets: OffsetsTopic, tables: Tables) -> Source:
         """Everything that can be refused is refused here, before a slot is made."""
         connection = connect(self._server)
         stack.callback(connection.close)
@@ -112,8 +128,14 @@ class Runner:
         if not initial_only:
             preflight.plugin_allowed(connection, self._settings.plugin_name)
         chosen = tables.select(connection)
-        tables.remember(connection)
-        preflight.demand(preflight.rights(connection, chosen, self._server.user))
+        relations = tables.remember(connection)
+        if not self._looked:
+            # Whichever of them a predecessor has produced: it cannot be asked.
+            self._unseen.update(visibility.running(visibility.snapshot(connection)))
+            self._looked = True
+        preflight.demand(preflight.rights(connection, chosen, relations, self._server.user))
+        preflight.demand(columns.refused(connection, self._server, self._settings, chosen, relations))
+        self._doubt(relations)
         found = slot.find(connection, self._settings.slot_name)
         if found is not None and not initial_only:
             slot.usable(found, self._settings.plugin_name, self._server.dbname)
@@ -121,12 +143,21 @@ class Runner:
         tables.ensure_topics()
         if initial_only:
             return Source(connection, identity, found, Loaded())
+        self._side.prepare(sink, registry, self._settings)
         offsets.ensure(create=True)
         return Source(connection, identity, found, offsets.load(_LOAD_SECONDS))
 
+    def _doubt(self, relations: list[Relation]) -> None:
+        """Say once what filters and masks do not do."""
+        for doubt in columns.doubts(self._settings, relations):
+            if doubt not in self._doubts:
+                self._doubts.add(doubt)
+                _log.warning(doubt, check="columns")
+
     def _stream(
-        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, offset: Offset
+        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, start: Start
     ) -> None:
+        offset = start.offset
         self._remember_shapes(source.connection, tables)
         target = source.identity.insert_lsn.page_start() if self._once and source.identity.insert_lsn else None
         progress = Progress(offsets, offset, self._clock)
@@ -137,17 +168,23 @@ class Runner:
             status_seconds = self._settings.status_update_interval_ms / 1000
             if timeout_ms:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
-            stream.on_notice(self._notice)
-            options = wal2json.options(tables.logged(), self._settings.skipped_operations)
+            stream.on_notice(LostChanges(self.counters, tables, source.connection).notice)
+            to_utf8 = encoding.to_utf8(source.connection, self._server, source.identity.encoding)
+            if to_utf8 is not None:
+                stream.convert(to_utf8)
+            options = wal2json.options(
+                tables.logged(), self._settings.skipped_operations, messages=connector.side.messages is not None
+            )
             tables.nan_is_null = not self._start(stream, offset.lsn, options)
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                started=self._recovered,
+                started=self._recovered, offsets=offsets, wanted=start.later,
             )  # fmt: skip
             try:
-                loop.run()
+                with contextlib.closing(loop):
+                    loop.run()
             except PostgresUnavailable:
                 # What Kafka has acked meanwhile need not come again.
                 self._store_acked(progress, sink)
@@ -189,19 +226,6 @@ class Runner:
         for finding in preflight.identities(connection, tables.remember(connection)):
             if finding.status == "failed":
                 _log.error(finding.detail, check=finding.name, remedy=finding.remedy)
-
-    def _notice(self, text: str) -> None:
-        """wal2json's only word of a change that it could not print."""
-        if "no tuple identifier" not in text:
-            return
-        table = text.rpartition("in table ")[2].strip().strip('"').replace('"."', ".")
-        lost = self.counters.lost_changes
-        lost[table] = lost.get(table, 0) + 1
-        if lost[table] == 1 or lost[table] % 1000 == 0:
-            _log.error(
-                "a change was not logged by the source: the table has no replica identity",
-                table=table, lost=lost[table], remedy="ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key",
-            )  # fmt: skip
 
     def _recovered(self) -> None:
         self._failing_since = None

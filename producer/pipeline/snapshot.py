@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaException
 
 from producer import observe
 from producer.acks import Group, Tracker
-from producer.clock import Clock
 from producer.errors import ConversionError, KafkaUnavailable
+from producer.events import Position
 from producer.lsn import Lsn
-from producer.observe import Counters, SnapshotProgress
-from producer.pipeline.stop import Stop
+from producer.observe import SnapshotProgress
+from producer.pipeline import poison_copy
+from producer.pipeline.connector import Connector
 from producer.pipeline.tables import Shape, Tables
-from producer.settings import Settings
 from producer.sink.kafka import map_kafka_error
 from producer.sink.offsets import OffsetsTopic, TableMark
 from producer.sink.protocol import Sink
 from producer.source.catalog import Table
-from producer.source.snapshot import Snapshot, TableReader
+from producer.source.snapshot import TableReader
 from producer.source.wire import Connection
 from producer.transcode.plan import FormError
-from producer.transcode.source_block import SourceBlock, times
-from producer.transcode.walker import Walker
+from producer.transcode.source_block import times
 
 _log = observe.logger("producer.snapshot")
 
@@ -36,6 +35,8 @@ _ROWS_A_TURN = 500
 _BYTES_A_TURN = 4_000_000
 _GROUP_ROWS = 1000
 _WAIT_MS = 50
+# By how much source.snapshot's longest marker is longer than another.
+_MARKER_BYTES = 32
 
 
 class _Copy:
@@ -53,9 +54,17 @@ class _Copy:
         self.complete = False
         """Every row was handed to the sink."""
 
+    def cut(self) -> None:
+        """Begin another group when this one is large: what is acked need not be held."""
+        if self.group.pending >= _GROUP_ROWS:
+            self.tracker.close(self.group)
+            self.group = self.tracker.open()
+
 
 class SnapshotCopy:
     """Copies tables under one snapshot: readers in turn, one thread.
+
+    `leaves_out` names keys whose rows are not sent; `meanwhile` is called while it waits.
 
     The markers of `source.snapshot` need to know what is last: so each table's last row, and
     the last table's, are held until it is known.
@@ -64,40 +73,40 @@ class SnapshotCopy:
     def __init__(
         self,
         *,
-        settings: Settings,
-        clock: Clock,
-        stop: Stop,
-        counters: Counters,
+        connector: Connector,
         tables: Tables,
-        walker: Walker,
         sink: Sink,
         offsets: OffsetsTopic | None,
-        block: SourceBlock,
         bars: SnapshotProgress,
         position: Lsn,
         first_reading: bool,
+        leaves_out: Callable[[bytes | None], bool] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._stop = stop
-        self._counters = counters
+        self._settings = settings = connector.settings
+        self._clock = connector.clock
+        self._stop = connector.stop
+        self._counters = connector.counters
         self._tables = tables
-        self._walker = walker
+        self._walker = connector.walker
         self._sink = sink
         self._offsets = offsets
-        self._block = block
+        self._block = connector.block
         self._bars = bars
         self._position = position
         self._first_reading = first_reading
+        self._leaves_out = leaves_out
+        self._meanwhile = meanwhile
+        self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         self._unmarked: list[_Copy] = []
         self._marks = Tracker()
         self._final: tuple[_Copy, bytes] | None = None
         self._emitted = 0
         self._marker = ""
-        self._micros = clock.time_us()
+        self._micros = connector.clock.time_us()
 
-    def run(self, connection: Connection, snapshot: Snapshot, wanted: Sequence[Table]) -> list[Table]:
+    def run(self, connection: Connection, readers: Sequence[TableReader], wanted: Sequence[Table]) -> list[Table]:
         """Copy the tables; those that the snapshot cannot show any more are given back.
 
         Returns when every row is acked and every table marked, or when told to stop.
@@ -105,7 +114,7 @@ class SnapshotCopy:
         waiting = deque(sorted(wanted, key=lambda table: table.rows, reverse=True))
         unseen: list[Table] = []
         running: list[_Copy] = []
-        free = list(snapshot.readers)
+        free = list(readers)
         poll = select.poll()
         self._walker.clock(times(self._micros))
         while (waiting or running) and not self._stop.requested:
@@ -136,16 +145,17 @@ class SnapshotCopy:
         return unseen
 
     def _begin(self, connection: Connection, reader: TableReader, table: Table, unseen: list[Table]) -> _Copy | None:
-        if not reader.lock(table):
+        found = reader.lock(table)
+        if found in ("changed", "busy"):
             _log.warning("the table was rewritten after the snapshot was taken: read again", table=table.qualified_name)
             unseen.append(table)
             return None
         shape = self._tables.prepare(connection, [table]).get(table.oid)
-        if shape is None:
+        if found == "gone" or shape is None:
             _log.info("the table is gone", table=table.qualified_name)
             return None
         self._tables.install(shape)
-        reader.begin(table, shape.relation)
+        reader.begin(table, shape.relation, self._settings.snapshot_select(table.schema, table.name))
         self._bars.begin(table.qualified_name, table.rows)
         copy = _Copy(table, shape, reader)
         self._unmarked.append(copy)
@@ -157,6 +167,8 @@ class SnapshotCopy:
             return 0
         name = copy.table.qualified_name
         for row in rows:
+            if self._dead_letters.tolerant and not self._carried(copy, bytes(row)):
+                continue
             if copy.held is not None:
                 self._emit(copy, copy.held, "true" if copy.rows else "first_in_data_collection")
             copy.held = bytes(row)
@@ -181,9 +193,24 @@ class SnapshotCopy:
             marker = "first"
         self._mark(marker if self._first_reading else "incremental")
         try:
+            self._walk(copy, row)
+            if self._leaves_out is not None and self._leaves_out(self._walker.key):
+                return
+            size = self._produce(copy)
+        except ConversionError as error:
+            raise self._dead_letters.stop(error, copy.shape.relation.key, Position(self._position, 0)) from error
+        copy.tracker.add(copy.group, size)
+        copy.rows += 1
+        self._emitted += 1
+        copy.cut()
+
+    def _walk(self, copy: _Copy, row: bytes) -> None:
+        try:
             self._walker.copy_row(row, copy.shape.plan, self._position)
         except FormError as error:
             raise self._refused(copy, error) from error
+
+    def _produce(self, copy: _Copy) -> int:
         key, value = self._walker.key, self._walker.value
         assert value is not None
         size = len(value) + (len(key) if key else 0)
@@ -193,12 +220,23 @@ class SnapshotCopy:
             raise map_kafka_error(
                 error, f"topic {copy.shape.plan.topic}, a row of {copy.table.qualified_name} of {size} bytes"
             ) from error
-        copy.tracker.add(copy.group, size)
-        copy.rows += 1
-        self._emitted += 1
-        if copy.group.pending >= _GROUP_ROWS:
-            copy.tracker.close(copy.group)
-            copy.group = copy.tracker.open()
+        return size
+
+    def _carried(self, copy: _Copy, row: bytes) -> bool:
+        """Whether the row can be a record; else it is a dead letter.
+
+        Tried before the row behind it is known: the markers of first and last are for rows that go out.
+        """
+        plan = copy.shape.plan
+        try:
+            self._walk(copy, row)
+            self._dead_letters.demand_fit(plan.topic, self._walker.key, self._walker.value, spare=_MARKER_BYTES)
+        except ConversionError as error:
+            made = poison_copy.letter(self._dead_letters, self._walker, copy.shape, row, error, self._position)
+            self._sink.send(made.topic, made.key, made.value, copy.group, headers=made.headers)
+            copy.cut()
+            return False
+        return True
 
     def _mark(self, marker: str) -> None:
         if marker == self._marker:
@@ -249,6 +287,8 @@ class SnapshotCopy:
 
     def _acks(self) -> None:
         self._sink.poll()
+        if self._meanwhile is not None:
+            self._meanwhile()
         fatal = self._sink.fatal()
         if fatal is not None:
             raise fatal
@@ -279,4 +319,5 @@ class SnapshotCopy:
         return ConversionError(
             f"table {copy.table.qualified_name}, column {name}, in the snapshot at {self._position}: {error.reason}",
             remedy=error.remedy,
+            column=name,
         )

@@ -14,12 +14,19 @@ from producer.errors import KafkaUnavailable
 from producer.lsn import Lsn
 from producer.pipeline.completion import Completion
 from producer.pipeline.connector import Connector
+from producer.pipeline.heartbeat import Heartbeat
+from producer.pipeline.later import LaterReadings
 from producer.pipeline.progress import Progress
+from producer.pipeline.snapshot import SnapshotCopy
 from producer.pipeline.tables import Tables
 from producer.pipeline.transactions import Transactions
 from producer.sink.kafka import map_kafka_error
+from producer.sink.offsets import OffsetsTopic
 from producer.sink.protocol import Sink
+from producer.source import visibility
+from producer.source.catalog import Table
 from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream
+from producer.source.snapshot import TableReader
 from producer.source.wire import Connection, explained
 from producer.transcode.source_block import times
 
@@ -56,8 +63,12 @@ class StreamLoop:
         target: Lsn | None,
         status_seconds: float,
         started: Callable[[], None],
+        offsets: OffsetsTopic,
+        wanted: Sequence[Table],
     ) -> None:
         settings = connector.settings
+        self._connector = connector
+        self._offsets = offsets
         self._server = connector.server
         self._clock = connector.clock
         self._stop = connector.stop
@@ -69,6 +80,8 @@ class StreamLoop:
         self._status_seconds = status_seconds
         self._started: Callable[[], None] | None = started
         self._retry_timeout = settings.errors_retry_timeout
+        self._heartbeat = Heartbeat(connector, sink)
+        self._wait_ms_idle = min(_WAIT_MS_IDLE, settings.heartbeat_interval_ms or _WAIT_MS_IDLE)
         self._limit = settings.max_queue_size_in_bytes
         # Looked at often enough that big rows cannot overshoot the limit by much.
         self._serve_bytes = self._limit // 8
@@ -80,6 +93,16 @@ class StreamLoop:
         self._tables = tables
         self._catalog = catalog
         self._looked_at = self._clock.monotonic()
+        self._later = LaterReadings(
+            server=connector.server,
+            clock=connector.clock,
+            catalog=catalog,
+            wanted=wanted,
+            topic=lambda table: tables.topic(table.schema, table.name),
+            keyed=tables.keyed,
+            unseen=connector.unseen,
+            splice=self._splice,
+        )
         self._transactions = Transactions(
             connector=connector,
             catalog=catalog,
@@ -90,10 +113,12 @@ class StreamLoop:
                 connector.server,
                 connector.clock,
                 catalog,
+                settings.unchanged_toast_handling,
                 settings.unavailable_value_placeholder,
                 self._look_ahead,
             ),
             previous_commit=previous_commit,
+            later=self._later,
         )
 
     def run(self) -> None:
@@ -140,10 +165,14 @@ class StreamLoop:
                     time.sleep(_GATHER_SECONDS)
                 busy = since_tend or not self._progress.settled
                 since_tend = 0
-                self._stream.wait(_WAIT_MS_BUSY if busy else _WAIT_MS_IDLE)
+                self._stream.wait(_WAIT_MS_BUSY if busy else self._wait_ms_idle)
                 self._walker.clock(times(self._clock.time_us()))
             else:
                 raise self._stream.ended()
+
+    def close(self) -> None:
+        """Give up what is being read beside the stream."""
+        self._later.close()
 
     def _look_ahead(self) -> Sequence[bytes]:
         """The messages that have arrived already, kept for their turn."""
@@ -164,7 +193,9 @@ class StreamLoop:
         wal_end = self._stream.keepalive(message)
         if self._transactions.open:
             return
-        reached = self._target is not None and wal_end >= self._target
+        if self._later.due(wal_end):
+            self._later.splice()
+        reached = self._target is not None and wal_end >= self._target and not self._later.pending
         self._progress.kept_alive(wal_end, urgent=self._stream.reply_requested or reached)
         if reached:
             self._reached = True
@@ -175,15 +206,20 @@ class StreamLoop:
         transactions.unserved_bytes = 0
         self._stream.note(transactions.committed)
         if self._target is not None and not transactions.open and transactions.committed >= self._target:
-            self._reached = True
+            self._reached = not self._later.pending
         self._serve()
         self._look_for_tables()
+        if self._later.pending:
+            self._later.consider(max(self._stream.received, transactions.committed))
+        else:
+            self._progress.snapshot_completed()
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:
             self._sink.wait(0.05)
             self._serve()
 
     def _serve(self) -> None:
         progress, stream = self._progress, self._stream
+        self._heartbeat.beat()
         self._sink.poll()
         safe = progress.step()
         if progress.failure is not None:
@@ -199,20 +235,41 @@ class StreamLoop:
             or (stream.reply_requested and silent >= _REPLY_SECONDS)
         ):
             stream.confirm(safe)
-        elif self._target is not None and silent >= _REPLY_SECONDS:
+        elif (self._target is not None or self._later.pending) and silent >= _REPLY_SECONDS:
             stream.confirm(safe, ask=True)
 
     def _look_for_tables(self) -> None:
         """A table that appears in the selection is copied and streamed: by beginning again from here."""
         now = self._clock.monotonic()
-        if self._target is not None or now - self._looked_at < _LOOK_SECONDS or self._transactions.open:
+        if now - self._looked_at < _LOOK_SECONDS or self._transactions.open:
             return
         self._looked_at = now
         with explained(self._server, "looking for new tables"):
+            shown = visibility.snapshot(self._catalog)
             grown = self._tables.grown(self._catalog)
-        if grown:
+        unseen = self._connector.unseen
+        unseen.difference_update([xid for xid in unseen if not visibility.unfinished(xid, shown)])
+        if grown and self._target is None:
             _log.info("tables appeared in the selection", tables=[table.qualified_name for table in grown])
             self._reached = True
+
+    def _splice(self, reader: TableReader, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool]) -> bool:
+        """Copy a table's rows to where the stream is; False when told to stop."""
+        connector = self._connector
+        with observe.snapshot_progress(self._clock, bars=False) as lines:
+            copy = SnapshotCopy(
+                connector=connector, tables=self._tables, sink=self._sink, offsets=self._offsets, bars=lines,
+                position=at, first_reading=False, leaves_out=leaves_out, meanwhile=self._stay_alive,
+            )  # fmt: skip
+            unread = copy.run(self._catalog, [reader], [table])
+        self._walker.clock(times(self._clock.time_us()))
+        return not unread and not self._stop.requested
+
+    def _stay_alive(self) -> None:
+        """Keep the connection while nothing is read from it."""
+        self._progress.step()
+        if self._stream.silent_seconds >= self._status_seconds:
+            self._stream.confirm(self._progress.confirmable)
 
     def _refuse_stall(self) -> None:
         """A broker that acks nothing is a temporary fault, and errors.retry.timeout its limit."""

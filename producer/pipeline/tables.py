@@ -17,7 +17,7 @@ from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.protocol import Sink
-from producer.source import catalog, pg_types
+from producer.source import catalog, pg_types, selection
 from producer.source.catalog import Table
 from producer.source.wire import Connection
 from producer.transcode.plan import TablePlan
@@ -44,6 +44,9 @@ class Tables:
         self._registry = registry
         self._walker = walker
         self._modes = Modes.of(settings)
+        self._rules = settings.column_rules()
+        self.withholds = bool(self._rules or settings.column_include_list or settings.column_exclude_list)
+        """Whether columns of some table are masked or left out."""
         self._shapes: dict[tuple[str, str], Shape] = {}
         self._baseline: dict[tuple[str, str], Relation] = {}
         """What each table looked like when we began to stream: it tells of columns dropped since."""
@@ -87,14 +90,19 @@ class Tables:
         """The topic of a table."""
         return topics.topic_name(self._settings.topic_prefix, schema, table)
 
+    def keyed(self, table: Table) -> bool:
+        """Whether the table's topic has keys."""
+        known = self._baseline.get((table.schema, table.name))
+        return known is not None and bool(known.key)
+
     def prepare(self, connection: Connection, wanted: Sequence[Table]) -> dict[int, Shape]:
         """The shapes that tables have now, registered, by oid; tables dropped meanwhile are missing."""
-        relations = catalog.relations(connection, wanted)
+        relations = catalog.relations(connection, wanted, self._settings)
         return dict(zip(relations, self._register(list(relations.values())), strict=True))
 
     def remember(self, connection: Connection) -> list[Relation]:
         """The shapes that the selected tables have now, kept for rows that are read later."""
-        now = catalog.captured(connection, self.chosen)
+        now = catalog.captured(connection, self.chosen, self._settings)
         self._baseline = {relation.logged_names: relation for relation in now}
         return now
 
@@ -119,6 +127,14 @@ class Tables:
             return True
         self._not_ours.add(names)
         return False
+
+    def captured_as(self, connection: Connection, schema: str, name: str) -> tuple[str, str] | None:
+        """Schema and name of the selected table that a logged name belongs to: a partition's are its root's."""
+        known = self._baseline.get((schema, name))
+        if known is not None:
+            return known.schema, known.name
+        found = self._table(connection, schema, name)
+        return None if found is None else (found[1].schema, found[1].name)
 
     def is_partition(self, schema: str, name: str) -> bool:
         """Whether the name is a partition's."""
@@ -153,6 +169,10 @@ class Tables:
             self.install(next(iter(shapes.values())))
         return self._shapes[schema, name]
 
+    def last(self, schema: str, name: str) -> Shape | None:
+        """The shape that the logged table's rows were walked by last."""
+        return self._shapes.get((schema, name))
+
     def walked(self, plan: TablePlan) -> Shape:
         """The shape whose plan the walker followed."""
         return next(shape for shape in self._shapes.values() if shape.plan is plan)
@@ -183,7 +203,8 @@ class Tables:
         table, root = self._table(connection, row.schema, row.table) or (None, None)
         now = None
         if table is not None and root is not None:
-            relations = catalog.relations(connection, list({table.oid: table, root.oid: root}.values()))
+            both = list({table.oid: table, root.oid: root}.values())
+            relations = catalog.relations(connection, both, self._settings)
             now = relations.get(table.oid)
             if now is not None and root.oid in relations and root.oid != table.oid:
                 now = catalog.as_partition(now, relations[root.oid])
@@ -197,6 +218,8 @@ class Tables:
                 types=pg_types.types(connection, (c.type_oid for c in (*row.columns, *row.identity))),
             ),
         )
+        # A column of an older shape goes by the name that it had then.
+        relation = selection.sent(relation, self._settings)
         if before is not None and before.relation == relation:
             return before, missing
         found = self._register([relation])[0]
@@ -229,6 +252,7 @@ class Tables:
                     value_id=ids[f"{schema.topic}-value", schema.value_schema],
                     modes=modes,
                     nan_is_null=self.nan_is_null,
+                    rules=self._rules,
                 ),
             )
             for schema in schemas

@@ -10,17 +10,21 @@ from confluent_kafka import KafkaException
 from producer.acks import Group
 from producer.clock import Clock
 from producer.decode import wal2json
-from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
+from producer.decode.wal2json import Begin, Commit, LogicalMessage, Record, RowShape, Truncate
 from producer.errors import ConversionError, DecodeError, UnsupportedEvent
 from producer.events import Position, Relation
 from producer.lsn import Lsn
-from producer.pipeline.completion import ColumnGone, Completion, Headers
+from producer.pipeline.completion import ColumnGone, Completion
 from producer.pipeline.connector import Connector
+from producer.pipeline.later import LaterReadings
+from producer.pipeline.messages import Messages
+from producer.pipeline.poison import Poison, Salvaged
 from producer.pipeline.progress import Committed, Progress
 from producer.pipeline.tables import Shape, Tables
+from producer.pipeline.transaction_metadata import TransactionMetadata
 from producer.sink.kafka import map_kafka_error
-from producer.sink.protocol import Sink
-from producer.source.replication import XLOG_HEADER
+from producer.sink.protocol import Headers, Sink
+from producer.source.replication import XLOG_HEADER, data_start
 from producer.source.wire import Connection
 from producer.transcode.plan import FormError, UnknownLabel
 from producer.transcode.source_block import Parts, times, truncate_value
@@ -28,8 +32,12 @@ from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
 # A part of a big transaction: its bytes are released when it is acked; it confirms nothing.
 _PART_RECORDS = 1000
+# Where a record names its action: `{"action":"I"`.
+_ACTION = 11
+_INSERT = ord("I")
 # Beside the walker's codes: a row of a table that is not selected.
 _NOT_OURS = 5
+_EVENTS = (RECORD, DELETE, KEY_CHANGE)
 
 
 class Transactions:
@@ -45,6 +53,7 @@ class Transactions:
         progress: Progress,
         completion: Completion,
         previous_commit: Lsn | None,
+        later: LaterReadings,
     ) -> None:
         self._clock: Clock = connector.clock
         self._counters = connector.counters
@@ -57,6 +66,23 @@ class Transactions:
         self._progress = progress
         self._completion = completion
         self._previous_commit = previous_commit
+        self._later = later
+        self._unseen = connector.unseen
+        self._messages = Messages(connector, sink, progress.tracker)
+        self._metadata = TransactionMetadata(connector, sink)
+        self._unannounced = False
+        """The transaction's BEGIN is due before its first event."""
+        self._dead_letters = connector.dead_letters
+        self._poison = Poison(
+            walker=connector.walker,
+            catalog=catalog,
+            tables=tables,
+            completion=completion,
+            dead_letters=connector.dead_letters,
+            tombstones=self._tombstones,
+        )
+        self._row = b""
+        """The row at hand, as it was walked last: completed, perhaps."""
         self._headers: Headers = []
         self._truncated_at: Lsn | None = None
         self._begin: Begin | None = None
@@ -80,10 +106,15 @@ class Transactions:
             DecodeError, ConversionError, UnsupportedEvent: it cannot be carried.
         """
         if self._begin is not None:
-            result = self._walk(message)
+            self._row = message
+            try:
+                result = self._walk(message)
+            except ConversionError as error:
+                self._set_aside(error)
+                return
             if result != OTHER:
                 return
-        record = wal2json.decode(message, XLOG_HEADER)
+        record = _decoded(message)
         match record:
             case Begin():
                 self._open(record)
@@ -96,8 +127,8 @@ class Transactions:
                     f"a row of {record.schema}.{record.table} at {record.lsn} outside of any transaction",
                     remedy="this is a fault of the plugin or of the producer: report it",
                 )
-            case LogicalMessage():
-                pass
+            case LogicalMessage() if self._messages.wanted(record):
+                self._message(record)
 
     def _walk(self, message: bytes) -> int:
         walker = self._walker
@@ -110,24 +141,44 @@ class Transactions:
                 result = self._again(message, None)
             elif walker.suspects and result not in (OTHER, DELETE):
                 result = self._unhide(message)
+        if self._unannounced and result in _EVENTS:
+            self._announce()
         if result == RECORD:
-            self._ordinal += 1
             if self._headers:
                 self._send_with_headers(walker.topic, walker.key, walker.value, self._headers)
                 self._headers = []
             else:
                 self._send(walker.topic, walker.key, walker.value)
-        elif result == DELETE:
             self._ordinal += 1
+        elif result == DELETE:
             self._send(walker.topic, walker.key, walker.value)
             self._tombstone(walker.topic, walker.key)
+            self._ordinal += 1
         elif result == KEY_CHANGE:
             self._key_change()
+        reading = self._later.reading
+        if reading is not None and reading.topic == walker.topic and self._begin is not None:
+            keys = (walker.key, walker.old_key if result == KEY_CHANGE else None)
+            reading.note(self._begin.xid, keys, insert=message[XLOG_HEADER + _ACTION] == _INSERT)
         return result
+
+    def _set_aside(self, error: ConversionError) -> None:
+        """A row that no record can carry takes its ordinals all the same: positions do not depend on tolerance."""
+        headers, self._headers = self._headers, []
+        self._send_salvaged(self._poison.row(self._row, error, self._next_position(), headers))
+
+    def _send_salvaged(self, salvaged: Salvaged) -> None:
+        self._announce()
+        if self._later.reading is not None:
+            # What became of the row cannot be told from its key alone.
+            self._later.reading.disturbed = True
+        for record in salvaged.records:
+            self._send_with_headers(record.topic, record.key, record.value, record.headers)
+        self._ordinal += salvaged.ordinals
 
     def _again(self, message: bytes, error: FormError | None) -> int:
         """The row does not fit its plan: find its shape, then walk it once more."""
-        record = wal2json.decode(message, XLOG_HEADER)
+        record = _decoded(message)
         if not isinstance(record, RowShape):
             return OTHER
         if not self._tables.wants(self._catalog, record.schema, record.table):
@@ -139,7 +190,10 @@ class Transactions:
             except ColumnGone:
                 shape, missing = self._tables.reshape(self._catalog, record, look=True)
                 if missing:
-                    message, self._headers = self._completion.stand_ins(message, XLOG_HEADER, shape, missing)
+                    message, self._headers = self._completion.unchanged(
+                        message, XLOG_HEADER, shape, missing, record.lsn, again=True
+                    )
+            self._row = message
         result = self._walk_again(message, shape, record.lsn, error)
         return self._unhide(message) if self._walker.suspects and result != DELETE else result
 
@@ -149,6 +203,7 @@ class Transactions:
         shape = self._tables.walked(self._walker.plan())
         message, headers = self._completion.hidden(message, XLOG_HEADER, shape, lsn)
         self._headers = self._headers + headers
+        self._row = message
         result = self._walk_again(message, shape, lsn, None)
         if self._walker.holes:
             raise ConversionError(
@@ -168,7 +223,7 @@ class Transactions:
         except FormError as second:
             raise self._refused(shape.relation, lsn, second) from (error or second)
         if result in (SHAPE, OTHER):
-            raise DecodeError(
+            raise ConversionError(
                 f"a row of {shape.relation.qualified_name} at {lsn} does not match the shape that it names",
                 remedy="report it with the plugin's version; table.exclude.list leaves the table out",
             )
@@ -178,7 +233,9 @@ class Transactions:
         column = self._walker.column
         name = relation.columns[column].name if 0 <= column < len(relation.columns) else "?"
         return ConversionError(
-            f"table {relation.qualified_name}, column {name}, at {lsn}: {error.reason}", remedy=error.remedy
+            f"table {relation.qualified_name}, column {name}, at {lsn}: {error.reason}",
+            remedy=error.remedy,
+            column=name,
         )
 
     def _send(self, topic: str, key: bytes | None, value: bytes | None) -> None:
@@ -188,12 +245,15 @@ class Transactions:
         try:
             self._sink.produce(topic, value, key, -1, group.ack)
         except (KafkaException, BufferError) as error:
-            raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes at {self._at()}") from error
+            raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
         self._progress.tracker.add(group, size)
+        self._handed_over(group, size)
+
+    def _handed_over(self, group: Group, size: int) -> None:
         self.unserved_bytes += size
         if group.pending >= _PART_RECORDS:
             self._progress.tracker.close(group)
-            self._group = self._progress.tracker.open()
+            self._group = self._progress.tracker.open(self._next_position().commit_lsn)
 
     def _tombstone(self, topic: str, key: bytes | None) -> None:
         if key is not None and self._tombstones:
@@ -205,21 +265,30 @@ class Transactions:
         topic, old, new = walker.topic, walker.old_key, walker.key
         assert old is not None
         assert new is not None
-        self._ordinal += 2
-        headers, self._headers = self._headers, []
+        created = [("__debezium.oldkey", old), *self._headers]
+        # Known before the delete has gone out: what of the two can be sent is for one place to say.
+        self._dead_letters.demand_fit(topic, new, walker.value, created)
+        self._headers = []
         self._send_with_headers(topic, old, walker.old_value, [("__debezium.newkey", new)])
         self._tombstone(topic, old)
-        self._send_with_headers(topic, new, walker.value, [("__debezium.oldkey", old), *headers])
+        self._send_with_headers(topic, new, walker.value, created)
+        self._ordinal += 2
 
     def _send_with_headers(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         group = self._group
         assert group is not None
+        before = group.size
         self._sink.send(topic, key, value, group, headers=headers)
+        self._handed_over(group, group.size - before)
 
     def _open(self, begin: Begin) -> None:
+        if self._later.due(begin.commit_lsn):
+            self._later.splice()
         self._begin = begin
+        self._unseen.add(begin.xid)
         self._ordinal = 0
-        self._group = self._progress.tracker.open()
+        self._unannounced = self._metadata.open(begin)
+        self._group = self._progress.tracker.open(begin.commit_lsn)
         self._parts = parts = self._block.transaction(
             record_head=begin.record_head,
             xid=begin.xid,
@@ -240,6 +309,7 @@ class Transactions:
         begin, group = self._begin, self._group
         if begin is None or group is None:
             raise DecodeError(f"a commit at {commit.commit_lsn} without its begin", remedy="report it")
+        self._metadata.close(group, announced=not self._unannounced)
         self._begin = self._group = None
         self._previous_commit = commit.commit_lsn
         self._counters.events += self._ordinal
@@ -247,6 +317,24 @@ class Transactions:
         self.committed = commit.next_lsn
         self._progress.committed(Committed(commit.next_lsn, commit.commit_lsn, begin.xid, begin.commit_us))
         self._progress.tracker.close(group, commit.next_lsn)
+
+    def _announce(self) -> None:
+        """The transaction's BEGIN, once."""
+        if self._unannounced and self._group is not None:
+            self._unannounced = False
+            self._metadata.begin(self._group)
+
+    def _message(self, record: LogicalMessage) -> None:
+        """An event of its transaction; or, between transactions, one by itself."""
+        if not record.transactional:
+            self.unserved_bytes += self._messages.send_outside(record, self._previous_commit)
+            return
+        if self._begin is None or self._parts is None:
+            raise DecodeError(f"a logical message of a transaction at {record.lsn} outside of any", remedy="report it")
+        self._announce()
+        self._ordinal += 1
+        position = Position(self._begin.commit_lsn, self._ordinal)
+        self._send(*self._messages.record(record, self._parts, position))
 
     def _truncate(self, record: Truncate) -> None:
         """One event a table, to every partition of its topic with the same position."""
@@ -259,8 +347,14 @@ class Transactions:
             self._refuse_truncated_partition(record)
             return
         self._truncated_at = record.lsn
+        try:
+            shape = self._tables.current(self._catalog, record.schema, record.table)
+        except ConversionError as error:
+            self._send_salvaged(self._poison.truncate(record, error, self._next_position()))
+            return
+        self._later.truncated(shape.plan.topic, self._begin.xid)
+        self._announce()
         self._ordinal += 1
-        shape = self._tables.current(self._catalog, record.schema, record.table)
         source = self._block.whole(
             self._parts,
             schema=shape.relation.schema,
@@ -268,7 +362,8 @@ class Transactions:
             lsn=record.lsn,
             position=Position(self._begin.commit_lsn, self._ordinal),
         )
-        value = truncate_value(shape.plan.value_frame, source, times(self._clock.time_us()))
+        block = self._walker.blocks.block(shape.plan.names, self._ordinal)
+        value = truncate_value(shape.plan.value_frame, source, block, times(self._clock.time_us()))
         for partition in range(self._sink.partitions_of(shape.plan.topic)):
             self._sink.send(shape.plan.topic, None, value, self._group, partition=partition)
 
@@ -282,6 +377,19 @@ class Transactions:
                 "topic.prefix",
             )
 
-    def _at(self) -> str:
-        begin = self._begin
-        return f"commit LSN {begin.commit_lsn}, ordinal {self._ordinal}" if begin else "no transaction"
+    def _next_position(self) -> Position:
+        """The position of the event at hand."""
+        assert self._begin is not None
+        return Position(self._begin.commit_lsn, self._ordinal + 1)
+
+
+def _decoded(message: bytes) -> Record:
+    """The general path's reading of a message.
+
+    Raises:
+        DecodeError: it cannot be read. Its header tells where it stands; its payload is not to be trusted.
+    """
+    try:
+        return wal2json.decode(message, XLOG_HEADER)
+    except DecodeError as error:
+        raise DecodeError(f"the message at {data_start(message)}: {error.message}", remedy=error.remedy) from error

@@ -6,9 +6,11 @@ Room: schema (pure). Names stand in a plan as wal2json prints them.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 from producer.events import Column, Relation
 from producer.schema.avro import column_type, is_nullable
+from producer.schema.masks import Rules, mask_of
 from producer.schema.types import Modes
 from producer.transcode.plan import NULL, ColumnPlan, TablePlan
 from producer.transcode.source_block import string
@@ -30,6 +32,7 @@ def table_plan(
     modes: Modes,
     signed_oids: bool = True,
     nan_is_null: bool = False,
+    rules: Rules = (),
 ) -> TablePlan:
     """The plan of a relation whose schemas have these ids; `key_id` is None for null keys.
 
@@ -37,12 +40,18 @@ def table_plan(
 
     `signed_oids`: the plugin prints type OIDs from 2^31 on as negative numbers, as wal2json does
     before 2.7. A plan of the wrong kind matches no row of such a table: its rows are not lost.
+
+    `rules`: whose columns' values are masked. The key holds them as they are, as Debezium's does: cut or
+    masked, two rows' keys would be one.
     """
     names = [column.name for column in relation.columns]
     order = tuple(names.index(column.name) for column in relation.sent_columns)
     return TablePlan(
         topic=topic,
-        columns=tuple(_column(column, relation, modes, signed_oids, nan_is_null) for column in relation.columns),
+        columns=tuple(
+            _masked(_column(column, relation, modes, signed_oids, nan_is_null), column, relation, modes, rules)
+            for column in relation.columns
+        ),
         key=tuple(names.index(name) for name in relation.key),
         key_frame=b"" if key_id is None else _FRAME.pack(0, key_id),
         value_frame=_FRAME.pack(0, value_id),
@@ -68,6 +77,20 @@ def _column(column: Column, relation: Relation, modes: Modes, signed_oids: bool,
         in_identity=column.name in relation.identity_columns,
         hides_nan=nan_is_null and column.sent and column.type.kind == "base" and column.type.name in _JSON_NUMBERS,
         key=avro.value if in_key and not column.sent else None,
+    )
+
+
+def _masked(plan: ColumnPlan, column: Column, relation: Relation, modes: Modes, rules: Rules) -> ColumnPlan:
+    """The column's plan with its mask, where it has one."""
+    mask = mask_of(relation, column, column_type(column, modes), rules) if column.sent else None
+    if mask is None:
+        return plan
+    return replace(
+        plan,
+        value=mask.value,
+        null=mask.null if mask.null is not None and plan.nullable else plan.null,
+        key=plan.value if column.name in relation.key else None,
+        masked=True,
     )
 
 

@@ -46,7 +46,7 @@ def shape_of(row: RowShape, known: Known) -> tuple[Relation, tuple[Column, ...]]
         return _of_old_key(row, relation, known), ()
     # Under FULL a delete holds its whole row in `identity`.
     columns = _columns(row, row.columns or row.identity, known)
-    missing = _unchanged_toast(columns, known) if row.action == "U" else ()
+    missing = _unchanged_toast(columns, row, known) if row.action == "U" else ()
     shape = tuple(sorted((*columns, *missing), key=lambda column: column.attnum))
     return _relation(row, relation, shape), missing
 
@@ -105,6 +105,7 @@ def _columns(row: RowShape, logged: Sequence[LoggedColumn], known: Known) -> lis
             f"table {row.schema}.{row.table} at {row.lsn}: column {missing.name} (type OID {missing.type_oid}) is "
             "not in the catalogue any more, and nothing tells what it was",
             remedy="its type was dropped before this row was read: leave the table out with table.exclude.list",
+            column=missing.name,
         )
     attributes = {attribute.attnum: attribute for attribute in known.attributes}
     return [
@@ -165,10 +166,20 @@ def _of_attribute(logged: LoggedColumn, attribute: Attribute, known: Known) -> C
     )
 
 
-def _unchanged_toast(columns: Sequence[Column], known: Known) -> tuple[Column, ...]:
-    """The columns that an update left out: known before and still there, so not dropped; and toastable."""
+def _unchanged_toast(columns: Sequence[Column], row: RowShape, known: Known) -> tuple[Column, ...]:
+    """The columns that an update left out: known before and still there, so not dropped; and toastable.
+
+    One that was renamed since is read again by its name of now, unless the old row names it.
+    """
     present = {column.attnum for column in columns}
+    logged = {column.name for column in row.identity}
     current = known.now.columns if known.now else ()
-    there = {column.attnum for column in current}
-    candidates = current if known.before is None else (c for c in known.before.columns if c.attnum in there)
+    there = {column.attnum: column for column in current}
+    candidates = current
+    if known.before is not None:
+        candidates = tuple(
+            column if column.name in logged else there[column.attnum]
+            for column in known.before.columns
+            if column.attnum in there
+        )
     return tuple(column for column in candidates if column.attnum not in present and column.toastable)

@@ -33,7 +33,7 @@ _PASSED = {
     "admin.override.": "Any librdkafka property of the admin client.",
     "consumer.override.": "Any librdkafka property of the consumers (offsets, `tail`).",
     "schema.registry.ssl.": "`ca.location`, `certificate.location`, `key.location`, `key.password`.",
-    "snapshot.select.statement.overrides.": "A table's SELECT. Not supported yet.",
+    "snapshot.select.statement.overrides.": "A table's SELECT; see docs/filters.md.",
 }
 _DERIVED = {
     "name": "value of `topic.prefix`",
@@ -54,8 +54,8 @@ def document() -> str:
     lines += [f"| `{prefix}*` | | {_PASSED[prefix]} |" for prefix in PASSED_ON]
     lines.append(
         "| `column.truncate.to.N.chars`, `column.mask.with.N.chars`, `column.mask.hash.ALG.with.salt.SALT`, "
-        "`column.mask.hash.v2.ALG.with.salt.SALT` | | Columns whose values are shortened or hidden. "
-        "Not supported yet. |"
+        "`column.mask.hash.v2.ALG.with.salt.SALT` | | Columns, on `schema.table.column`, whose values are shortened "
+        "or hidden; see docs/filters.md. |"
     )
     return _HEAD + "\n".join(lines) + "\n"
 

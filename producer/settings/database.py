@@ -5,6 +5,7 @@ Room: settings (pure). libpq's "Parameter Key Words"; Debezium's PostgreSQL conn
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -93,11 +94,22 @@ class DatabaseSettings(BaseModel):
     table_exclude_list: Expressions = setting(
         (), "table.exclude.list", "Tables to leave out, on `schema.table`; wins over include."
     )
-    column_include_list: Expressions = setting((), "column.include.list", "Columns, on `schema.table.column`.")
-    column_exclude_list: Expressions = setting((), "column.exclude.list", "Columns to leave out.")
-    message_key_columns: KeyColumns = setting("", "message.key.columns", "Keys by table: `schema.table:col1,col2;…`.")
+    column_include_list: Expressions = setting(
+        (), "column.include.list", "Columns to send, on `schema.table.column`; none: all."
+    )
+    column_exclude_list: Expressions = setting(
+        (), "column.exclude.list", "Columns to leave out; wins over include. A key column stays in the key."
+    )
+    message_key_columns: KeyColumns = setting(
+        "",
+        "message.key.columns",
+        "Keys by table: `schema.table:col1,col2;…`, an expression for the table, columns by name.",
+    )
     message_prefix_include_list: Expressions = setting(
-        (), "message.prefix.include.list", "Prefixes of logical messages to carry."
+        (),
+        "message.prefix.include.list",
+        "Logical messages to send to `<prefix>.message`: expressions by comma, each for the whole prefix, any case; "
+        "none: no message.",
     )
     snapshot_mode: Annotated[
         Literal["initial", "initial_only", "always", "no_data", "never", "when_needed"],
@@ -112,9 +124,15 @@ class DatabaseSettings(BaseModel):
         100000, "snapshot.chunk.rows", "Rows aimed at in a chunk; no effect yet: a table is read in one go. [rows]"
     )
     snapshot_select_statement_overrides: Stripped = setting(
-        "", "snapshot.select.statement.overrides", "Tables whose snapshot has a SELECT of its own."
+        "",
+        "snapshot.select.statement.overrides",
+        "Tables, `schema.table` by comma, whose snapshot is the SELECT of this key with `.schema.table` behind it.",
     )
     snapshot_select_statements: Passed
+
+    def wants_message(self, prefix: str) -> bool:
+        """Whether logical messages of this prefix are asked for."""
+        return values.matches(self.message_prefix_include_list, prefix)
 
     def wants_table(self, schema: str, table: str) -> bool:
         """Whether the filters select a table."""
@@ -127,3 +145,40 @@ class DatabaseSettings(BaseModel):
             if values.matches(exclude, name):
                 return False
         return True
+
+    def wants_column(self, schema: str, table: str, column: str) -> bool:
+        """Whether the filters select a column of a selected table."""
+        name = f"{schema}.{table}.{column}"
+        included = not self.column_include_list or values.matches(self.column_include_list, name)
+        return included and not values.matches(self.column_exclude_list, name)
+
+    def key_of(self, schema: str, table: str) -> tuple[str, ...]:
+        """The columns that `message.key.columns` names for a table, in its order; empty: none."""
+        name = f"{schema}.{table}"
+        named = (
+            column
+            for expression, columns in values.key_columns(self.message_key_columns).items()
+            if re.fullmatch(expression, name, re.IGNORECASE)
+            for column in columns
+        )
+        return tuple(dict.fromkeys(named))
+
+    def snapshot_select(self, schema: str, table: str) -> str | None:
+        """The SELECT whose rows are a table's snapshot; None: the table's own."""
+        name = f"{schema}.{table}"
+        return self.snapshot_select_statements.get(name) if name in self.overridden_tables() else None
+
+    def overridden_tables(self) -> tuple[str, ...]:
+        """The tables whose snapshot has a SELECT of its own, `schema.table`."""
+        return values.names(self.snapshot_select_statement_overrides)
+
+    def unmatched_overrides(self) -> list[tuple[str, str]]:
+        """(key, why) of snapshot overrides that name a table without a SELECT, or the other way round."""
+        key = "snapshot.select.statement.overrides"
+        named = self.overridden_tables()
+        given = self.snapshot_select_statements
+        missing = [(key, f"names {name}, but {key}.{name} is not given") for name in named if not given.get(name)]
+        unnamed = [
+            (f"{key}.{name}", f"has no effect: {key} does not name {name}") for name in given if name not in named
+        ]
+        return missing + unnamed

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from producer.errors import NotSupportedYet, SettingsError
-from producer.settings import connect, patterns, support
+from producer.settings import connect, patterns, support, transformations
 from producer.settings.model import FIELDS, Settings
 from producer.settings.references import resolve
 from producer.settings.sources import Given, from_environment, key_of, read_file, variable_of
@@ -81,6 +81,7 @@ class _Loading:
         self.read_sets(sets)
         settings = self._validate(self._collect())
         wrong = any(line.startswith("topic.prefix: ") for line in self.problems)
+        self.problems += [self._told(key, words) for key, words in settings.unmatched_overrides()]
         if need_prefix and not settings.topic_prefix and not wrong:
             self.problems.append("topic.prefix: is required: what every topic's name begins with, e.g. shop")
         missing = [self._told(key, f"not supported yet: {words}") for key, words in support.not_yet(settings)]
@@ -123,8 +124,7 @@ class _Loading:
         values: dict[str, Any] = {}
         for key, one in self.given.items():
             prefix = next((prefix for prefix in patterns.PASSED_ON if key.startswith(prefix) and key != prefix), None)
-            column = patterns.COLUMN_KEYS.fullmatch(key)
-            if key not in FIELDS and prefix is None and column is None:
+            if key not in FIELDS and prefix is None and not transformations.is_key(key):
                 self._unknown(key, one)
                 continue
             try:
@@ -137,11 +137,20 @@ class _Loading:
             elif prefix is not None:
                 values.setdefault(patterns.PASSED_ON[prefix], {})[key.removeprefix(prefix)] = value
             else:
-                values.setdefault("column_transformations", {})[key] = value
+                self._transformation(key, one.value, value, values)
         for prefix in patterns.CLIENTS:
             for key, why in patterns.refused_overrides(prefix, values.get(patterns.PASSED_ON[prefix], {})):
                 self._wrong(key, why)
         return values
+
+    def _transformation(self, key: str, raw: str, value: str, values: dict[str, Any]) -> None:
+        try:
+            transformations.transformation(key, value)
+        except ValueError as error:
+            by_reference = raw != value and isinstance(error, Quoting)
+            self._wrong(key, "what it refers to cannot be used here" if by_reference else str(error))
+        else:
+            values.setdefault("column_transformations", {})[key] = value
 
     def _unknown(self, key: str, one: Given) -> None:
         near = connect.now_called(key) or nearest(key, _CLOSE)
@@ -160,7 +169,7 @@ class _Loading:
     def _told(self, key: str, words: str) -> str:
         """A key, what is to be said of it, and where it was given."""
         origin = f" ({self.given[key].origin})" if key in self.given else ""
-        return f"{patterns.without_salt(key)}: {words}{origin}"
+        return f"{transformations.without_salt(key)}: {words}{origin}"
 
     def _validate(self, values: dict[str, Any]) -> Settings:
         """The settings; without those that are wrong, so that what is left can be judged too."""

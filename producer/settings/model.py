@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import SecretStr, model_serializer, model_validator
 
-from producer.settings import patterns
+from producer.settings import patterns, transformations
 from producer.settings.database import DatabaseSettings
 from producer.settings.values import (
     LOWER,
@@ -127,9 +127,16 @@ class Settings(DatabaseSettings):
     )
     column_transformations: Passed
     provide_transaction_metadata: Flag = setting(
-        False, "provide.transaction.metadata", "Send BEGIN and END events to <prefix>.transaction."
+        False,
+        "provide.transaction.metadata",
+        "Send a BEGIN and an END of each transaction to `<prefix>.transaction`, and each event's place in its "
+        "transaction with the event.",
     )
-    heartbeat_interval_ms: Milliseconds = setting(0, "heartbeat.interval.ms", "Send heartbeats; 0: none. [ms]")
+    heartbeat_interval_ms: Milliseconds = setting(
+        0,
+        "heartbeat.interval.ms",
+        "Send a heartbeat to `__debezium-heartbeat.<prefix>` so often while streaming; 0: none. [ms]",
+    )
     exactly_once_support: Annotated[Literal["requested", "required"], LOWER] = setting(
         "requested", "exactly.once.support", "`required`: Kafka transactions with the offsets inside."
     )
@@ -209,8 +216,12 @@ class Settings(DatabaseSettings):
             for name, value in getattr(self, field).items():
                 shown[prefix + name] = MASK if mask_secrets and patterns.is_secret(name) else value
         for key, value in self.column_transformations.items():
-            shown[patterns.without_salt(key) if mask_secrets else key] = value
+            shown[transformations.without_salt(key) if mask_secrets else key] = value
         return shown
+
+    def column_rules(self) -> tuple[transformations.Transformation, ...]:
+        """What becomes of columns' values, in the order in which they are asked."""
+        return transformations.transformations(self.column_transformations)
 
     @model_serializer
     def _masked(self) -> dict[str, str]:

@@ -5,13 +5,8 @@ Room: settings (pure). librdkafka, "CONFIGURATION.md".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
-# Column transformations: the key itself holds a number, an algorithm, a salt.
-COLUMN_KEYS = re.compile(
-    r"column\.(truncate\.to\.\d+\.chars|mask\.with\.\d+\.chars|mask\.hash(\.v2)?\.[^.]+\.with\.salt\..+)"
-)
 # Prefix of a pass-through key -> the field that collects it.
 PASSED_ON = {
     "topic.creation.default.": "topic_creation_config",
@@ -35,11 +30,6 @@ _SECRET_WORDS = (
 def is_secret(key: str) -> bool:
     """Whether a key's value is never shown; of pass-through keys the name decides."""
     return key in SECRETS or any(word in key.lower() for word in _SECRET_WORDS)
-
-
-def without_salt(key: str) -> str:
-    """A column transformation's key as it may be shown."""
-    return re.sub(r"(\.with\.salt\.).*", r"\1********", key)
 
 
 def _one_of(*allowed: str) -> Callable[[str], bool]:

@@ -21,30 +21,16 @@ NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "replication.method": (_other_than("LOG_BASED"), "only LOG_BASED is"),
     "plugin.name": (_other_than("wal2json"), "only wal2json is"),
     "slot.failover": (_SET, "failover slots are not"),
-    "column.include.list": (_SET, "leaving columns out is not"),
-    "column.exclude.list": (_SET, "leaving columns out is not"),
-    "message.key.columns": (_SET, "the key is the primary key, identity index or unique index"),
-    "message.prefix.include.list": (_SET, "logical messages are not"),
     "snapshot.mode": (
         _other_than("initial", "initial_only", "no_data", "never"),
         "initial, initial_only, no_data are",
     ),
-    "snapshot.select.statement.overrides": (_SET, "a SELECT of one's own is not"),
-    "unchanged.toast.handling": (_other_than("reselect"), "only the default may be given"),
-    "provide.transaction.metadata": (_SET, "transaction metadata is not"),
-    "heartbeat.interval.ms": (_SET, "heartbeats are not; the slot of an idle database advances without them"),
     "exactly.once.support": (_other_than("requested"), "delivery is at least once"),
-    "errors.tolerance": (_other_than("none"), "only none is"),
     "slot.max.retained.bytes": (_SET, "watching the source's disk is not"),
     "slot.retention.action": (_other_than("warn"), "watching the source's disk is not"),
     "slot.drop.on.stop": (_SET, "use `pg-producer slot drop`"),
     "http.listen": (_SET, "the HTTP interface is not"),
     "value.subject.name.strategy": (_other_than("TopicNameStrategy"), "only TopicNameStrategy is"),
-}
-# The same for keys that hold a free part, by the field that collects them.
-FREE_NOT_YET: dict[str, tuple[str, str]] = {
-    "column_transformations": ("", "truncating, masking and hashing columns is not"),
-    "snapshot_select_statements": ("snapshot.select.statement.overrides.", "a SELECT of one's own is not"),
 }
 
 
@@ -53,6 +39,3 @@ def not_yet(settings: Settings) -> Iterator[tuple[str, str]]:
     for key, (asks, words) in NOT_YET.items():
         if asks(getattr(settings, FIELDS[key])):
             yield key, words
-    for field, (prefix, words) in FREE_NOT_YET.items():
-        for name in getattr(settings, field):
-            yield prefix + name, words

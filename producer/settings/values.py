@@ -38,6 +38,12 @@ def _compiled(text: str) -> re.Pattern[str]:
         raise Quoting(f"{text!r} is no regular expression: {error}") from error
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Comma-separated names; a comma may be escaped."""
+    parts = (part.strip().replace("\\,", ",") for part in _PARTS.findall(text))
+    return tuple(part for part in parts if part)
+
+
 def matches(expressions: Filter, name: str) -> bool:
     """True when one of them matches the whole name."""
     return any(expression.fullmatch(name) for expression in expressions)

@@ -14,7 +14,7 @@ from producer.acks import Group
 from producer.errors import ProducerError
 from producer.sink.client_log import client_logger
 from producer.sink.consume import consumer_config, read_to_end
-from producer.sink.protocol import PARTITIONER, OnDelivery, RawRecord
+from producer.sink.protocol import PARTITIONER, Headers, OnDelivery, RawRecord, record_size
 from producer.sink.topics import Topics
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
@@ -22,6 +22,9 @@ __all__ = ["KafkaSink", "connection_settings", "map_kafka_error", "producer_conf
 
 _MOST = 2_147_483_647
 _PURGE_SECONDS = 1.0
+# message.max.bytes where nothing is said, and what the client counts beside key, value and headers.
+_MESSAGE_BYTES = 1_000_000
+_MESSAGE_OVERHEAD = 36
 _CONNECTION = ("security.", "sasl.", "ssl.", "enable.ssl.", "enable.sasl.", "socket.", "broker.address.")
 _CONNECTION_KEYS = ("client.dns.lookup", "client.rack")
 
@@ -82,6 +85,8 @@ class KafkaSink:
             self._producer = Producer({**config, "error_cb": self._complaints})
         except KafkaException as error:
             raise refused_settings(error, "producer") from error
+        self.largest_record = int(str(config.get("message.max.bytes", _MESSAGE_BYTES))) - _MESSAGE_OVERHEAD
+        """The bytes of key, value and headers that the client takes in one record."""
         admin = {"bootstrap.servers": bootstrap_servers, **shared, **(admin_overrides or {})}
         self._topics = Topics(self._producer, self._complaints, admin)
         self.produce = self._producer.produce
@@ -94,11 +99,11 @@ class KafkaSink:
         value: bytes | None,
         group: Group,
         *,
-        headers: list[tuple[str, bytes]] | None = None,
+        headers: Headers | None = None,
         partition: int = PARTITIONER,
     ) -> None:
         """Queue one record and count it in its group."""
-        size = (len(key) if key else 0) + (len(value) if value else 0)
+        size = record_size(key, value, headers)
         on_delivery: OnDelivery = group.ack
         try:
             if headers:

@@ -14,10 +14,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, murmur2
 
 from producer.acks import Group
 from producer.errors import KafkaUnavailable, OperatorError, ProducerError
-from producer.sink.protocol import PARTITIONER, OnDelivery, RawRecord
+from producer.sink.protocol import PARTITIONER, Headers, OnDelivery, RawRecord, record_size
 from producer.sink.verdicts import map_kafka_error
 
-_MAX_BYTES = 1_000_000
+_MAX_BYTES = 999_964
 _Report = tuple[OnDelivery, KafkaError | None, RawRecord]
 
 
@@ -34,6 +34,7 @@ class MemorySink:
         self.away = False
         """No broker answers: records are kept, nothing is acked, asking fails."""
         self.last_error: object | None = None
+        self.largest_record = _MAX_BYTES
         self._holding = False
         self._reports: deque[_Report] = deque()
         self._fail_next: deque[KafkaError] = deque()
@@ -95,11 +96,11 @@ class MemorySink:
         value: bytes | None,
         group: Group,
         *,
-        headers: list[tuple[str, bytes]] | None = None,
+        headers: Headers | None = None,
         partition: int = PARTITIONER,
     ) -> None:
         """Store one record and count it in its group."""
-        size = len(key or b"") + len(value or b"")
+        size = record_size(key, value, headers)
         try:
             self._produce(topic, value, key, partition, group.ack, tuple(headers or ()))
         except KafkaException as error:
@@ -200,7 +201,7 @@ class MemorySink:
     ) -> None:
         if self._closed:
             raise RuntimeError("Producer has been closed")
-        if len(key or b"") + len(value or b"") > _MAX_BYTES:
+        if record_size(key, value, headers) > self.largest_record:
             raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         partitions = self.topics.get(topic, [])
         if partition == PARTITIONER:

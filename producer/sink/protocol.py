@@ -15,8 +15,16 @@ from producer.errors import ProducerError
 OnDelivery = Callable[[object | None, object], None]
 """Takes (error, report); `Group.ack` is one. It must never raise."""
 
+Headers = list[tuple[str, bytes]]
+
 PARTITIONER = -1
 """The partition that leaves the choice to the key's murmur2 hash."""
+
+
+def record_size(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] | None = None) -> int:
+    """The bytes that a record holds in memory until it is acked."""
+    named = sum(len(name) + len(text) for name, text in headers) if headers else 0
+    return len(key or b"") + len(value or b"") + named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +67,7 @@ class Sink(Protocol):
         value: bytes | None,
         group: Group,
         *,
-        headers: list[tuple[str, bytes]] | None = None,
+        headers: Headers | None = None,
         partition: int = PARTITIONER,
     ) -> None:
         """Queue one record and count it in its group.
@@ -67,6 +75,11 @@ class Sink(Protocol):
         Raises:
             ProducerError: the client refuses the record; the group is as it was.
         """
+        ...
+
+    @property
+    def largest_record(self) -> int:
+        """The bytes of key, value and headers that the client takes in one record."""
         ...
 
     def poll(self) -> None:

@@ -12,9 +12,9 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from producer.acks import Failure
 from producer.errors import (
     AccessDenied,
-    ConversionError,
     KafkaUnavailable,
     OperatorError,
+    OversizedRecord,
     ProducerError,
     SettingsError,
 )
@@ -124,7 +124,8 @@ def map_kafka_error(error: object, what: str) -> ProducerError:
     `what` says what was being done: topic, table, size, position; never a row's value.
     """
     if isinstance(error, Failure):
-        return map_kafka_error(error.error, what + _described(error.report))
+        position = "" if error.commit_lsn is None else f", of the transaction that commits at {error.commit_lsn}"
+        return map_kafka_error(error.error, what + _described(error.report) + position)
     if isinstance(error, ProducerError):
         return error
     if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
@@ -152,7 +153,7 @@ def refused_settings(error: KafkaException, client: str) -> SettingsError:
 def _of_name(error: KafkaError, message: str) -> ProducerError:
     name = error.name()
     if name in _TOO_LARGE:
-        return ConversionError(
+        return OversizedRecord(
             message,
             remedy="raise the topic's max.message.bytes and producer.override.message.max.bytes above it",
         )

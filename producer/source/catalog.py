@@ -12,7 +12,8 @@ from typing import Any, Literal, cast
 from psycopg.rows import namedtuple_row
 
 from producer.events import Attribute, Column, Relation, ReplicaIdentity
-from producer.source import pg_types
+from producer.settings import Settings
+from producer.source import pg_types, selection
 from producer.source.wire import Connection
 
 Persistence = Literal["permanent", "unlogged", "temporary"]
@@ -22,9 +23,11 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::
        c.relpersistence::text AS persistence, c.relreplident::text AS identity,
        c.relispartition AS is_partition, {root} AS root, greatest(c.reltuples, 0)::bigint AS rows,
        coalesce(pg_relation_filenode(c.oid), 0)::bigint AS filenode,
-       has_schema_privilege(n.oid, 'USAGE') AND (has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS (
-           SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-              AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT'))) AS readable,
+       has_schema_privilege(n.oid, 'USAGE') AS usable,
+       CASE WHEN has_table_privilege(c.oid, 'SELECT') THEN '{{}}'::text[] ELSE array(
+           SELECT a.attname::text FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+              AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) END AS unreadable,
        row_security_active(c.oid) AS filtered
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
@@ -76,8 +79,10 @@ class Table:
     rows: int
     """The planner's estimate; 0 for a table never analysed."""
     filenode: int
-    readable: bool
-    """USAGE on its schema and SELECT on all of its columns."""
+    usable: bool
+    """USAGE on its schema."""
+    unreadable: frozenset[str]
+    """The columns that we may not SELECT."""
     filtered: bool
     """Row-level security would hide rows from us."""
 
@@ -103,7 +108,8 @@ def tables(connection: Connection) -> list[Table]:
             identity=_IDENTITIES[row.identity],
             rows=row.rows,
             filenode=row.filenode,
-            readable=row.readable,
+            usable=row.usable,
+            unreadable=frozenset(row.unreadable),
             filtered=row.filtered,
         )
         for row in _rows(connection, _TABLES.format(root=root))
@@ -129,8 +135,12 @@ def leaves(all_tables: Iterable[Table], roots: Iterable[Table]) -> dict[int, Tab
     }
 
 
-def relations(connection: Connection, chosen: Sequence[Table]) -> dict[int, Relation]:
-    """The shape that each table has now, by its oid. A table dropped meanwhile is not in it."""
+def relations(connection: Connection, chosen: Sequence[Table], settings: Settings) -> dict[int, Relation]:
+    """The shape that each table has now, by its oid. A table dropped meanwhile is not in it.
+
+    Raises:
+        SettingsError: `message.key.columns` names a column that a table does not have.
+    """
     oids = [table.oid for table in chosen]
     if not oids:
         return {}
@@ -158,15 +168,17 @@ def relations(connection: Connection, chosen: Sequence[Table]) -> dict[int, Rela
         )
         if own:
             own_indexes = [row for row in indexes if row.relation == table.oid]
-            shapes[table.oid] = _relation(table, own, own_indexes)
+            relation = _relation(table, own, own_indexes)
+            # A partition is chosen from under its root's name: `as_partition`.
+            shapes[table.oid] = relation if table.is_partition else selection.chosen(relation, settings)
     return shapes
 
 
-def captured(connection: Connection, chosen: Sequence[Table]) -> list[Relation]:
+def captured(connection: Connection, chosen: Sequence[Table], settings: Settings) -> list[Relation]:
     """The shapes that the selected tables have now, those of their partitions among them."""
     every = tables(connection)
     roots = leaves(every, chosen)
-    found = relations(connection, [*chosen, *(table for table in every if table.oid in roots)])
+    found = relations(connection, [*chosen, *(table for table in every if table.oid in roots)], settings)
     return [
         as_partition(relation, found[roots[oid].oid]) if oid in roots else relation for oid, relation in found.items()
     ]

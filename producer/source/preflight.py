@@ -5,7 +5,7 @@ Room: source (IO: PostgreSQL). `run` raises the first failure; `check` shows all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,9 +18,12 @@ from producer.errors import (
     PostgresUnavailable,
     ProducerError,
     ServerNotReady,
+    SettingsError,
     SlotInUse,
 )
 from producer.events import Relation
+from producer.settings import Settings
+from producer.source import encoding
 from producer.source import slot as slots
 from producer.source.catalog import Table
 from producer.source.wire import ALLOW_WAL2JSON, Connection, Server, connect_replication, explained
@@ -65,13 +68,12 @@ def server(identity: slots.Identity, wal_level: str) -> Iterator[Finding | Produ
             "the server is a standby: its snapshots miss running transactions",
             remedy="set database.hostname to the primary",
         )
-    if identity.encoding == "UTF8":
-        yield Finding(name="encoding", status="ok", detail="UTF8")
+    refused = encoding.refusal(identity.encoding)
+    if refused is not None:
+        yield refused
     else:
-        yield ServerNotReady(
-            f"the database's encoding is {identity.encoding}, and only UTF8 is supported yet",
-            remedy="CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and move the data there",
-        )
+        how = "" if identity.encoding == "UTF8" else ", sent as UTF-8"
+        yield Finding(name="encoding", status="ok", detail=f"{identity.encoding}{how}")
     if wal_level == "logical":
         yield Finding(name="wal_level", status="ok", detail="logical")
     else:
@@ -82,18 +84,29 @@ def server(identity: slots.Identity, wal_level: str) -> Iterator[Finding | Produ
         )
 
 
-def rights(connection: Connection, tables: Sequence[Table], user: str) -> Iterator[Finding | ProducerError]:
-    """SELECT on every selected table."""
-    refused = [table for table in tables if not table.readable]
-    for table in refused:
-        grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}; GRANT SELECT ON {} TO {};").format(
+def rights(
+    connection: Connection, tables: Sequence[Table], relations: Sequence[Relation], user: str
+) -> Iterator[Finding | ProducerError]:
+    """SELECT on every selected table: on the columns that are read of it."""
+    shapes = {relation.oid: relation for relation in relations}
+    refused = []
+    for table in tables:
+        shape = shapes.get(table.oid)
+        read = [column.name for column in shape.read_columns] if shape else []
+        whole = shape is None or len(read) == len(shape.columns)
+        if table.usable and table.unreadable.isdisjoint(read):
+            continue
+        refused.append(table)
+        grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}; GRANT SELECT{} ON {} TO {};").format(
             sql.Identifier(table.schema),
             sql.Identifier(user),
+            sql.SQL("") if whole else sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, read))),
             sql.Identifier(table.schema, table.name),
             sql.Identifier(user),
         )
-        yield AccessDenied(f"{user} may not read table {table.qualified_name}", remedy=grant.as_string(connection))
-    filtered = [table for table in tables if table.readable and table.filtered]
+        of = "" if whole else "the selected columns of "
+        yield AccessDenied(f"{user} may not read {of}table {table.qualified_name}", remedy=grant.as_string(connection))
+    filtered = [table for table in tables if table not in refused and table.filtered]
     for table in filtered:
         alter = sql.SQL("ALTER ROLE {} BYPASSRLS;").format(sql.Identifier(user))
         yield AccessDenied(
@@ -115,11 +128,36 @@ def identities(connection: Connection, relations: Sequence[Relation]) -> Iterato
             alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL;").format(
                 sql.Identifier(relation.schema, relation.name)
             )
+            why = (
+                "REPLICA IDENTITY NOTHING" if relation.identity == "nothing" else "no primary key, no replica identity"
+            )
             yield Finding(
                 name=name,
                 status="failed",
-                detail="no primary key and no replica identity: its UPDATEs and DELETEs are not logged, and lost",
+                detail=f"{why}: its UPDATEs and DELETEs are not logged, and lost",
                 remedy=alter.as_string(connection) + "  (or give it a primary key)",
+            )
+
+
+def unlogged_keys(relations: Iterable[Relation], roots: Collection[int], settings: Settings) -> Iterator[SettingsError]:
+    """Tables whose updates and deletes are logged without a column of the key that the settings name.
+
+    `roots` are the OIDs of partitioned tables: their rows are logged as their partitions log them.
+    """
+    if settings.skipped_operations >= {"u", "d"}:
+        return
+    for relation in relations:
+        logged = relation.identity_columns
+        if relation.oid in roots or not logged or not settings.key_of(relation.schema, relation.name):
+            continue
+        missing = [name for name in relation.key if name not in logged]
+        if missing:
+            schema, name = relation.logged_names
+            yield SettingsError(
+                f"message.key.columns: table {schema}.{name} does not log "
+                f"{', '.join(map(repr, missing))} of an old row: the key of a delete could not be told",
+                remedy=f"ALTER TABLE {sql.Identifier(schema, name).as_string()} REPLICA IDENTITY FULL;  "
+                "(or name another key)",
             )
 
 
@@ -202,7 +240,7 @@ def hidden_numbers(relations: Sequence[Relation]) -> Finding | None:
         f"{relation.qualified_name}.{column.name}"
         for relation in relations
         for column in relation.columns
-        if column.type.kind == "base" and column.type.name in ("float4", "float8", "numeric")
+        if column.sent and column.type.kind == "base" and column.type.name in ("float4", "float8", "numeric")
     ]
     if not columns:
         return None

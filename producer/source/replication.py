@@ -16,8 +16,10 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from producer.clock import Clock
-from producer.errors import PostgresUnavailable, ProducerError
+from producer.decode import wal2json
+from producer.errors import DecodeError, PostgresUnavailable, ProducerError
 from producer.lsn import ZERO, Lsn
+from producer.source.encoding import ToUtf8
 from producer.source.wire import Connection, Server, explain
 
 # 'w', dataStart, walEnd, sendTime: what stands before an XLogData's payload.
@@ -28,7 +30,13 @@ _STATUS = struct.Struct("!cQQQqB")
 _KEEPALIVE = struct.Struct("!xQqB")
 _EPOCH_US = 946_684_800_000_000
 _FIELD_SQLSTATE = ord("C")
+_FIELD_MESSAGE = ord("M")
 _INVALID_PARAMETER = b"22023"
+
+
+def data_start(message: bytes) -> Lsn:
+    """The LSN in an XLogData message's header: true even where its payload is not."""
+    return Lsn(int.from_bytes(message[1:9], "big"))
 
 
 class ReplicationStream:
@@ -49,14 +57,37 @@ class ReplicationStream:
         self.confirmed: Lsn = ZERO
         self.reply_requested = False
         self._sent_at = clock.monotonic()
+        self._broken: DecodeError | None = None
 
     def on_notice(self, handler: Callable[[str], None]) -> None:
-        """Give the server's notices (wal2json's warnings) to `handler`."""
+        """Give the server's notices (wal2json's warnings) to `handler`, each its first line."""
 
         def handle(result: PGresult) -> None:
-            handler(result.error_message.decode("utf-8", "replace"))
+            handler((result.error_field(_FIELD_MESSAGE) or b"").decode("utf-8", "replace"))
 
         self._pgconn.notice_handler = handle
+
+    def convert(self, to_utf8: ToUtf8) -> None:
+        """Let `get` give the payloads in UTF-8: the database has another encoding.
+
+        A payload that has no UTF-8 ends the stream, behind all that came before it.
+        """
+        receive = self._pgconn.get_copy_data
+
+        def get(asynchronous: int) -> tuple[int, memoryview]:
+            size, message = receive(asynchronous)
+            if size <= 0 or message[0] != XLOG_DATA:
+                return size, message
+            raw = bytes(message)
+            try:
+                converted = raw[:XLOG_HEADER] + to_utf8(raw[XLOG_HEADER:])
+            except DecodeError as error:
+                where = f"the message at {data_start(raw)} ({wal2json.head(raw, XLOG_HEADER)})"
+                self._broken = DecodeError(f"{where}: {error.message}", remedy=error.remedy)
+                return -1, memoryview(b"")
+            return len(converted), memoryview(converted)
+
+        self.get = get
 
     def timeout_ms(self) -> int:
         """The server's wal_sender_timeout in milliseconds; 0 is off."""
@@ -141,6 +172,8 @@ class ReplicationStream:
 
     def ended(self) -> ProducerError:
         """Why `get` gave -1."""
+        if self._broken is not None:
+            return self._broken
         result = self._pgconn.get_result()
         if result is None or result.status == ExecStatus.COMMAND_OK:
             return PostgresUnavailable(

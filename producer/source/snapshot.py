@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import cast
+from typing import Literal, cast
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.pq import ExecStatus
 
 from producer.errors import PostgresUnavailable
 from producer.events import Relation
 from producer.source.catalog import Table
+from producer.source.overrides import subselect
 from producer.source.wire import Connection, Server, connect, explain, explained
+
+Found = Literal["same", "changed", "busy", "gone"]
 
 
 class TableReader:
@@ -25,36 +28,47 @@ class TableReader:
     Used from one thread: `begin` blocks shortly, `rows` never does.
     """
 
-    def __init__(self, connection: Connection, server: Server, snapshot_name: str) -> None:
+    def __init__(self, connection: Connection, server: Server, snapshot_name: str | None = None) -> None:
+        """Begin to read under `snapshot_name`, or under a snapshot that the first `lock` takes when None."""
         self._connection = connection
         self._server = server
         self.fileno = connection.fileno()
         self.table: Table | None = None
         with explained(server, "importing the snapshot"):
             connection.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot_name)))
+            if snapshot_name is not None:
+                connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot_name)))
 
-    def lock(self, table: Table) -> bool:
-        """Hold the table's shape until the end; False when the snapshot cannot show it any more.
+    def lock(self, table: Table) -> Found:
+        """Hold the table's shape until the end, and see whether the snapshot can show its rows.
 
         DDL is not MVCC-safe: a table rewritten or truncated after the snapshot was taken reads as
         empty under it. The file that the snapshot saw must be the file of now.
         """
         name = sql.Identifier(table.schema, table.name)
         with explained(self._server, f"reading table {table.qualified_name}"):
-            self._connection.execute(sql.SQL("SELECT FROM {} {} LIMIT 0").format(_only(table), name))
+            try:
+                with self._connection.transaction():
+                    self._connection.execute(sql.SQL("SELECT FROM {} {} LIMIT 0").format(_only(table), name))
+            except (errors.UndefinedTable, errors.InvalidSchemaName):
+                return "gone"
+            except errors.LockNotAvailable:
+                return "busy"
             row = self._connection.execute(
                 _PARTITIONS_SAME if table.partitioned else _SAME_FILE, (table.oid,)
             ).fetchone()
         # A table that the snapshot does not know was made after it: the stream holds all its rows.
-        return row is None or bool(row[0])
+        return "same" if row is None or row[0] else "changed"
 
-    def begin(self, table: Table, relation: Relation) -> None:
-        """Start copying: the relation's columns in their order, in COPY's text format."""
-        statement = sql.SQL("COPY (SELECT {} FROM {} {}) TO STDOUT").format(
-            sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.columns),
-            _only(table),
-            sql.Identifier(table.schema, table.name),
+    def begin(self, table: Table, relation: Relation, select: str | None = None) -> None:
+        """Start copying: the columns that are read, in their order, in COPY's text format.
+
+        With `select` its rows, not the table's own.
+        """
+        own = sql.SQL("{} {}").format(_only(table), sql.Identifier(table.schema, table.name))
+        statement = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.read_columns),
+            own if select is None else subselect(select),
         )
         pgconn = self._connection.pgconn
         result = pgconn.exec_(statement.as_bytes(self._connection))

@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from producer.errors import (
     AccessDenied,
+    DecodeError,
     OperatorError,
     PostgresUnavailable,
     ProducerError,
@@ -95,8 +96,9 @@ def connect(server: Server) -> Connection:
         connection = psycopg.connect(server.conninfo(), autocommit=True)
         try:
             _pin(connection)
-            for statement in server.initial_statements:
-                connection.execute(statement.encode())
+            with explained(server, "database.initial.statements"):
+                for statement in server.initial_statements:
+                    connection.execute(statement.encode())
         except BaseException:
             connection.close()
             raise
@@ -202,6 +204,19 @@ _RULES: tuple[_Rule, ...] = (
         ("cannot execute CREATE_REPLICATION_SLOT during recovery",),
         ServerNotReady,
         "connect to the primary",
+    ),
+    _rule(
+        "",
+        ("conversion between UTF8 and",),
+        ServerNotReady,
+        "the server cannot turn the database's encoding into UTF8: move the data to a database with ENCODING 'UTF8'",
+    ),
+    _rule(
+        "22P05 22021",
+        (),
+        DecodeError,
+        "a row holds bytes that are no text in the database's encoding: mend it, or leave its table out with "
+        "table.exclude.list",
     ),
     _rule("55006", (), SlotInUse, "stop the other reader of the slot, or wait: we take over when it ends"),
     _rule(

@@ -14,5 +14,6 @@ cdef class Image:
     cdef int from_copy(self, bytes row, Route route) except -1
     cdef bytes key(self, Route route, Writer out)
     cdef Py_ssize_t _json_value(self, bytes message, Py_ssize_t at, Codec codec, Writer into) except -1
+    cdef int _copy_value(self, bytes row, Py_ssize_t at, Py_ssize_t end, Py_ssize_t escape, Codec codec, Writer into) except -1
     cdef int _null(self, Route route, int column, Writer into, bint identity) except -1
     cdef int _sort(self, Route route) except -1

@@ -38,7 +38,7 @@ class Image:
         """How many nulls may be a NaN that the plugin could not print."""
         self.holes = 0
         """How many of these stand where Value has no null: the image is not whole."""
-        # Key columns that Value leaves out.
+        # Key columns that Value leaves out, or masks.
         self._aside = Writer()
         self._sorted = Writer()
         self._scratch = Writer()
@@ -50,7 +50,9 @@ class Image:
         column: cython.int = 0
         first: cython.bint = True
         start: cython.Py_ssize_t
+        value: cython.Py_ssize_t
         codec: Codec | None
+        keyed: Codec | None
         data = self.data
         into = data
         data.rewind()
@@ -92,8 +94,15 @@ class Image:
                 if route.nullable[column]:
                     into.put(2)
                 start = into.at
+                value = at
                 at = self._json_value(message, at, codec, into)
                 if route.key_column[column]:
+                    keyed = route.key_codecs[column]
+                    if keyed is not None and into is data:
+                        # The key holds it otherwise than Value does.
+                        into = self._aside
+                        start = into.at
+                        self._json_value(message, value, keyed, into)
                     route.starts[column] = start
                     route.ends[column] = into.at
             if message[at] != 125:
@@ -137,6 +146,7 @@ class Image:
         data = self.data
         into = data
         codec: Codec | None
+        keyed: Codec | None
         at: cython.Py_ssize_t = 0
         end: cython.Py_ssize_t
         start: cython.Py_ssize_t
@@ -174,12 +184,13 @@ class Image:
                 if route.nullable[column]:
                     into.put(2)
                 start = into.at
-                if escape >= 0:
-                    text = copy_unescape(self._scratch, row, at, end)
-                    write_value(into, codec, text, 0, len(text))
-                else:
-                    write_value(into, codec, row, at, end)
+                self._copy_value(row, at, end, escape, codec, into)
                 if route.key_column[column]:
+                    keyed = route.key_codecs[column]
+                    if keyed is not None and into is data:
+                        into = self._aside
+                        start = into.at
+                        self._copy_value(row, at, end, escape, keyed, into)
                     route.starts[column] = start
                     route.ends[column] = into.at
             at = end + 1
@@ -190,6 +201,21 @@ class Image:
             raise FormError("the row has more fields than the table", CHANGED)
         return 0
 
+    def _copy_value(
+        self,
+        row: bytes,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        escape: cython.Py_ssize_t,
+        codec: Codec,
+        into: Writer,
+    ) -> cython.int:
+        """A field whose first backslash stands at `escape`; -1: it has none."""
+        if escape < 0:
+            return write_value(into, codec, row, at, end)
+        text = copy_unescape(self._scratch, row, at, end)
+        return write_value(into, codec, text, 0, len(text))
+
     def key(self, route: Route, out: Writer) -> bytes | None:
         """The framed key of the row walked last; from then on the columns are in Value's order."""
         i: cython.Py_ssize_t = 0
@@ -198,7 +224,9 @@ class Image:
         out.raw(route.key_frame)
         while column >= 0:
             out.append(
-                self._aside if route.codecs[column] is None else self.data, route.starts[column], route.ends[column]
+                self.data if route.key_codecs[column] is None else self._aside,
+                route.starts[column],
+                route.ends[column],
             )
             i += 1
             column = route.key[i]

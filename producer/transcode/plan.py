@@ -99,7 +99,9 @@ class ColumnPlan:
     hides_nan: bool = False
     """A null of a new row may be a NaN or Infinity that the plugin could not print."""
     key: ValuePlan | None = None
-    """How the key holds a column that Value leaves out."""
+    """How the key holds a column that Value leaves out, or holds otherwise."""
+    masked: bool = False
+    """Value does not hold the text of the source, and nothing else may show it but the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,11 @@ class TablePlan:
     """Indexes of the columns as Value has them; empty: as rows have them."""
     full_identity: bool = False
     """REPLICA IDENTITY FULL: an update's before-image is complete and is sent."""
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """The columns whose text may not leave us: masked ones, and those that Value leaves out."""
+        return frozenset(column.name for column in self.columns if column.masked or column.value is None)
 
 
 class FormError(ValueError):

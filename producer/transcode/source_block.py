@@ -77,8 +77,14 @@ class SourceBlock:
             record_head=b"", micros=micros, snapshot=marker, xid=None, commit_lsn=position, previous=None
         )
 
+    def outside(self, *, micros: int, lsn: Lsn, previous: Lsn | None) -> Parts:
+        """For an event of no transaction, read at `micros`: its own LSN is its position."""
+        return self._parts(
+            record_head=b"", micros=micros, snapshot="false", xid=None, commit_lsn=lsn, previous=previous
+        )
+
     def whole(self, parts: Parts, *, schema: str, table: str, lsn: Lsn, position: Position) -> bytes:
-        """A whole `source` record, for events that no walker writes (truncate)."""
+        """A whole `source` record, for events that no walker writes."""
         return (
             parts.source_head
             + _SOME
@@ -116,6 +122,12 @@ class SourceBlock:
         )
 
 
-def truncate_value(frame: bytes, source: bytes, outer_times: bytes) -> bytes:
+def truncate_value(frame: bytes, source: bytes, block: bytes, outer_times: bytes) -> bytes:
     """The envelope of a truncate: op t, before and after null."""
-    return frame + _NULL + _NULL + source + _NULL + string("t") + outer_times
+    return frame + _NULL + _NULL + source + block + string("t") + outer_times
+
+
+def message_value(frame: bytes, source: bytes, block: bytes, *, micros: int, prefix: str, content: bytes) -> bytes:
+    """A logical message, taken at `micros`; the record is schemas/message_value.avsc."""
+    head = frame + string("m") + _SOME + long(micros // 1000) + source + block
+    return head + _SOME + string(prefix) + _SOME + long(len(content)) + content

@@ -1,3 +1,4 @@
+from producer.transcode.block cimport Blocks
 from producer.transcode.forms cimport Route
 from producer.transcode.image cimport Image
 from producer.transcode.numbers cimport read_lsn
@@ -14,6 +15,7 @@ cdef class Walker:
     cdef readonly long long lsn
     cdef readonly int suspects
     cdef readonly int holes
+    cdef readonly Blocks blocks
     cdef dict _routes
     cdef Route _route
     cdef Route _copied

@@ -12,6 +12,7 @@ import cython
 from producer.transcode.plan import CHANGED, FormError, TablePlan
 
 if not cython.compiled:
+    from producer.transcode.block import Blocks
     from producer.transcode.forms import Route
     from producer.transcode.image import Image
     from producer.transcode.numbers import read_lsn
@@ -55,6 +56,7 @@ class Walker:
         self.lsn = 0
         self.suspects = 0
         self.holes = 0
+        self.blocks = Blocks()
         self._routes: dict[bytes, Route] = {}
         # The next row's table, most likely: of the stream, and of a snapshot.
         self._route: Route | None = None
@@ -235,7 +237,7 @@ class Walker:
         out.raw(self._source_commit)
         out.put(2)
         out.long(ordinal)
-        out.put(0)
+        self.blocks.write(out, route.source_names, ordinal)
         out.put(2)
         out.put(op)
         out.raw(self._times)

@@ -11,9 +11,9 @@ from confluent_kafka import KafkaException
 from dev.stack import Stack
 from producer.acks import Group, Tracker
 from producer.errors import (
-    ConversionError,
     KafkaUnavailable,
     OperatorError,
+    OversizedRecord,
 )
 from producer.lsn import Lsn
 from producer.sink.kafka import KafkaSink, map_kafka_error
@@ -114,7 +114,7 @@ def test_headers_null_value_and_null_key_arrive_as_sent(sink: Sink, name: str) -
     sink.send(name, b"k", None, group)
     sink.send(name, None, b"keyless", group)
     sink.send(name, b"", b"", group)
-    assert group.size == 2 + 1 + 7
+    assert group.size == 2 + len("__debezium.newkey") + 2 + len("empty") + 1 + 7, "headers take memory too"
     delivered(sink, group)
     first, tombstone, keyless, empty = sink.read(name, SECONDS)
     assert first.headers == (("__debezium.newkey", b"\0\xff"), ("empty", b""))
@@ -195,15 +195,17 @@ def test_a_compacted_topic_refuses_a_record_without_key(sink: Sink, name: str) -
 def test_an_oversized_record_is_refused_at_once_and_not_counted(sink: Sink, name: str) -> None:
     create(sink, name)
     group = Group()
-    with pytest.raises(ConversionError, match="1000002 bytes"):
+    with pytest.raises(OversizedRecord, match="1000002 bytes"):
         sink.send(name, b"k", b"x" * 1_000_001, group)
     assert (group.pending, group.size) == (0, 0)
     with pytest.raises(KafkaException) as caught:
         sink.produce(name, b"x" * 1_000_001, b"k", -1, group.ack)
-    assert isinstance(map_kafka_error(caught.value, "a record"), ConversionError)
-    sink.send(name, b"k", b"small", group)
+    assert isinstance(map_kafka_error(caught.value, "a record"), OversizedRecord)
+    with pytest.raises(OversizedRecord):
+        sink.send(name, b"k", b"x" * sink.largest_record, group)
+    sink.send(name, b"k", b"x" * (sink.largest_record - 1), group)
     delivered(sink, group)
-    assert [record.value for record in sink.read(name, SECONDS)] == [b"small"]
+    assert [len(record.value or b"") for record in sink.read(name, SECONDS)] == [sink.largest_record - 1]
 
 
 def test_flush_serves_every_report(sink: Sink, name: str) -> None:

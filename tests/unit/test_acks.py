@@ -1,6 +1,6 @@
 """The tracker, case by case; tests/property/test_acks.py compares it with a naive model."""
 
-from producer.acks import Group, Tracker
+from producer.acks import Failure, Group, Tracker
 from producer.lsn import Lsn
 
 
@@ -62,15 +62,15 @@ def test_parts_of_a_transaction_make_nothing_safe_by_themselves() -> None:
 
 def test_a_failed_group_is_never_resolved_and_the_first_in_commit_order_is_told() -> None:
     tracker = Tracker()
-    first, second = tracker.open(), tracker.open()
+    first, second = tracker.open(Lsn(7)), tracker.open()
     for group, lsn in ((first, Lsn(1)), (second, Lsn(2))):
         take(tracker, group, 1)
         tracker.close(group, lsn)
     assert failure(tracker) is None
     second.ack("late", "report 2")
-    assert failure(tracker) == ("late", "report 2")
+    assert failure(tracker) == Failure("late", "report 2")
     first.ack("early", "report 1")
-    assert failure(tracker) == ("early", "report 1")
+    assert failure(tracker) == Failure("early", "report 1", Lsn(7))
     assert tracker.advance() == 0
     assert not tracker.idle
 
@@ -80,7 +80,7 @@ def test_a_group_keeps_its_first_failure() -> None:
     group.pending = 2
     group.ack("first", None)
     group.ack("second", None)
-    assert group.failure == ("first", None)
+    assert group.failure == Failure("first", None)
     assert group.pending == 0
 
 

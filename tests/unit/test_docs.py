@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 from pathlib import Path
@@ -81,6 +82,13 @@ def test_the_file_map_names_what_is_there() -> None:
         assert (ROOT / "producer" / name).exists(), name
     for name in re.findall(r"^\| `([a-z_]+)/`", DESIGN, re.MULTILINE):
         assert (ROOT / "producer" / name).is_dir() or (ROOT / name).is_dir(), name
+
+
+def test_the_topics_page_names_every_fixed_record() -> None:
+    """Each topic's key and value."""
+    page = (ROOT / "docs" / "topics.md").read_text()
+    for file in (ROOT / "schemas").glob("*.avsc"):
+        assert f"`{json.loads(file.read_text())['connect.name']}`" in page, file
 
 
 def test_nothing_names_a_registry_host_or_a_path_of_a_machine() -> None:

@@ -30,6 +30,11 @@ class AvroType:
     fallback: bytes
     """The Avro body that Debezium invents for it: 0, "", false, the epoch."""
 
+    @property
+    def array_depth(self) -> int:
+        """How deep an array's values must be; 0 for what is none."""
+        return self.value.depth if self.value.form is Form.ARRAY else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modes:

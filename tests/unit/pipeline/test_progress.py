@@ -6,21 +6,9 @@ from producer.lsn import Lsn
 from producer.pipeline.progress import Committed, Progress
 from producer.sink.memory import MemorySink
 from producer.sink.offsets import Offset, OffsetsTopic
+from tests.connector import StillClock
 
 TOPIC = "offsets"
-
-
-class StillClock:
-    """A clock that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time_us(self) -> int:
-        return int(self.now * 1_000_000)
 
 
 def _progress(sink: MemorySink, clock: StillClock) -> Progress:

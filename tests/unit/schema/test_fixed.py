@@ -11,7 +11,7 @@ import pytest
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.schema import fixed
-from producer.transcode.source_block import SourceBlock
+from producer.transcode.source_block import SourceBlock, message_value
 
 RECORDS = {
     "io.debezium.connector.postgresql.Source": fixed.SOURCE,
@@ -115,6 +115,23 @@ def test_the_source_blocks_bytes_follow_the_schema() -> None:
         "commit_lsn": 300,
         "ordinal": 7,
     }
+
+
+@pytest.mark.parametrize("content", [b"", b"text", bytes(range(256))])
+def test_a_messages_bytes_follow_the_schema(content: bytes) -> None:
+    """Outside of a transaction: its own LSN as position, no block, no transaction id."""
+    block = SourceBlock(version="1.0", name="shop", database="db")
+    micros = 1_700_000_000_123_456
+    parts = block.outside(micros=micros, lsn=Lsn(200), previous=None)
+    source = block.whole(parts, schema="", table="", lsn=Lsn(200), position=Position(Lsn(200), 0))
+    reader = io.BytesIO(message_value(b"", source, b"\x00", micros=micros, prefix="é", content=content))
+    record: Any = fastavro.schemaless_reader(reader, fastavro.parse_schema(fixed.MESSAGE_VALUE), None)
+    assert not reader.read()
+    assert (record["op"], record["ts_ms"], record["transaction"]) == ("m", 1_700_000_000_123, None)
+    assert record["message"] == {"prefix": "é", "content": content}
+    shown = {name: record["source"][name] for name in ("schema", "table", "txId", "lsn", "commit_lsn", "ordinal")}
+    assert shown == {"schema": "", "table": "", "txId": None, "lsn": 200, "commit_lsn": 200, "ordinal": 0}
+    assert (record["source"]["ts_us"], record["source"]["sequence"]) == (micros, '[null,"200"]')
 
 
 def _field(schema: Mapping[str, Any], name: str) -> object:

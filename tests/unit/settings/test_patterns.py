@@ -41,17 +41,3 @@ def test_secret_keys() -> None:
                 "sasl.oauthbearer.client.secret", "basic.auth.user.info"):  # fmt: skip
         assert patterns.is_secret(key)
     assert not patterns.is_secret("linger.ms")
-
-
-@pytest.mark.parametrize(
-    "key",
-    ["column.truncate.to.5.chars", "column.mask.with.5.chars", "column.mask.hash.SHA-256.with.salt.a.b",
-     "column.mask.hash.v2.SHA-256.with.salt.x"],
-)  # fmt: skip
-def test_column_keys(key: str) -> None:
-    assert patterns.COLUMN_KEYS.fullmatch(key)
-    assert not patterns.COLUMN_KEYS.fullmatch(key.replace("column", "columns"))
-
-
-def test_a_salt_is_not_shown() -> None:
-    assert patterns.without_salt("column.mask.hash.A.with.salt.s.t") == "column.mask.hash.A.with.salt.********"

@@ -8,9 +8,9 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from producer.acks import Failure
 from producer.errors import (
     AccessDenied,
-    ConversionError,
     KafkaUnavailable,
     OperatorError,
+    OversizedRecord,
     ProducerError,
     SettingsError,
 )
@@ -18,7 +18,7 @@ from producer.sink import verdicts
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
 CASES = {
-    "MSG_SIZE_TOO_LARGE": ConversionError,
+    "MSG_SIZE_TOO_LARGE": OversizedRecord,
     "TOPIC_AUTHORIZATION_FAILED": AccessDenied,
     "CLUSTER_AUTHORIZATION_FAILED": AccessDenied,
     "_AUTHENTICATION": AccessDenied,
@@ -75,7 +75,7 @@ def test_a_full_queue_passes_and_the_unknown_asks_an_operator() -> None:
 
 
 def test_an_error_of_ours_stays_what_it_is() -> None:
-    error = ConversionError("a", remedy="b")
+    error = OversizedRecord("a", remedy="b")
     assert map_kafka_error(error, "x") is error
 
 

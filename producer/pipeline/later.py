@@ -1,0 +1,200 @@
+"""Later readings: tables that are read beside the running stream, their rows spliced in where they belong.
+
+Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Snapshot".
+The rule: a stream event is never left out, a snapshot row is, when a transaction that the reading's
+snapshot does not show has touched its key and was produced before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from producer import observe
+from producer.clock import Clock
+from producer.lsn import Lsn
+from producer.source import visibility
+from producer.source.catalog import Table
+from producer.source.snapshot import TableReader
+from producer.source.wire import Connection, Server, connect, explained
+
+_log = observe.logger("producer.later")
+
+# How far behind a stream that is caught up may be.
+_BEHIND_SECONDS = 1.0
+# Between two tries of a reading that found the table locked, or transactions not visible yet.
+_PAUSE_SECONDS = 0.2
+_LOCK_TIMEOUT = "500ms"
+# A reading that more keys than this were touched beside is given up and begun again.
+_MOST_TOUCHED = 1_000_000
+_FRAME = 5
+_WORRY_SECONDS = 30.0
+
+Splice = Callable[[TableReader, Table, Lsn, Callable[[bytes | None], bool]], bool]
+"""Copies a table's rows to the sink at a position, those left out that the function names; False: stopped."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """One table's reading, from its snapshot to where its rows are spliced in."""
+
+    table: Table
+    topic: str
+    keyed: bool
+    reader: TableReader
+    snapshot: str
+    """As txid_current_snapshot() prints it."""
+    at: Lsn
+    """Everything that the snapshot shows was committed before this."""
+    touched: set[bytes] = field(default_factory=set)
+    """Keys, as digests, of events that the snapshot does not show."""
+    disturbed: bool = False
+    """Something happened that rows cannot be told apart by: the reading is begun again."""
+
+    def note(self, xid: int, keys: Iterable[bytes | None], *, insert: bool) -> None:
+        """An event of the table goes out."""
+        if not visibility.unfinished(xid, self.snapshot):
+            return
+        # Without a key it cannot be told which row a delete means; an insert means none that was read.
+        self.disturbed |= not self.keyed and not insert
+        self.touched.update(_digest(key) for key in keys if key is not None)
+        self.disturbed |= len(self.touched) > _MOST_TOUCHED
+
+    def leaves_out(self, key: bytes | None) -> bool:
+        """Whether the topic knows better than the row with this key."""
+        return key is not None and bool(self.touched) and _digest(key) in self.touched
+
+
+def _digest(key: bytes) -> bytes:
+    # Without its frame: the schema's id may differ, the key is the same.
+    return blake2b(key[_FRAME:], digest_size=16).digest()
+
+
+class LaterReadings:
+    """The tables of one stream that are still to be read, one after the other.
+
+    `unseen` are the transactions (32-bit ids) that were produced and not yet seen to be visible: a
+    commit is in the log, and decoded, before a snapshot shows it.
+    """
+
+    def __init__(
+        self,
+        *,
+        server: Server,
+        clock: Clock,
+        catalog: Connection,
+        wanted: Sequence[Table],
+        topic: Callable[[Table], str],
+        keyed: Callable[[Table], bool],
+        unseen: set[int],
+        splice: Splice,
+    ) -> None:
+        self._server = server
+        self._clock = clock
+        self._catalog = catalog
+        self._wanted = deque(sorted(wanted, key=lambda table: table.rows))
+        self._topic = topic
+        self._keyed = keyed
+        self._unseen = unseen
+        self._splice = splice
+        self._probe: tuple[Lsn, float] | None = None
+        self._not_before = 0.0
+        self._waiting_since: float | None = None
+        self.reading: Reading | None = None
+
+    @property
+    def pending(self) -> bool:
+        """True while a table is still to be read."""
+        return bool(self._wanted)
+
+    def consider(self, streamed: Lsn) -> None:
+        """Begin the next reading once the stream, which is at `streamed`, has caught up."""
+        now = self._clock.monotonic()
+        if not self._wanted or self.reading is not None or now < self._not_before:
+            return
+        if self._probe is not None and streamed >= self._probe[0]:
+            caught_up = now - self._probe[1] <= _BEHIND_SECONDS
+            self._probe = None
+            if caught_up:
+                self._begin(self._wanted[0])
+                return
+        if self._probe is None:
+            with explained(self._server, "asking for the end of the log"):
+                self._probe = (visibility.insert_lsn(self._catalog), now)
+
+    def due(self, streamed: Lsn) -> bool:
+        """Whether the stream is where the reading's rows belong: all before is out, and nothing behind."""
+        return self.reading is not None and streamed >= self.reading.at
+
+    def splice(self) -> None:
+        """Send the reading's rows; between two transactions only."""
+        reading = self.reading
+        assert reading is not None
+        self.reading = None
+        try:
+            if reading.disturbed:
+                _log.info("the table is read again: it changed meanwhile", table=reading.table.qualified_name)
+                self._not_before = self._clock.monotonic() + _PAUSE_SECONDS
+            elif self._splice(reading.reader, reading.table, reading.at, reading.leaves_out):
+                self._wanted.popleft()
+                if not self._wanted:
+                    _log.info("the snapshot is complete")
+        finally:
+            reading.reader.close()
+
+    def truncated(self, topic: str, xid: int) -> None:
+        """A table is emptied: rows that were read before it are not to be sent."""
+        reading = self.reading
+        if reading is not None and reading.topic == topic and visibility.unfinished(xid, reading.snapshot):
+            reading.disturbed = True
+
+    def close(self) -> None:
+        """Give an unfinished reading up."""
+        if self.reading is not None:
+            self.reading.reader.close()
+            self.reading = None
+
+    def _begin(self, table: Table) -> None:
+        connection = connect(self._server)
+        reader = TableReader(connection, self._server)
+        try:
+            reading = self._read(table, connection, reader)
+        except BaseException:
+            reader.close()
+            raise
+        if reading is None:
+            reader.close()
+            self._not_before = self._clock.monotonic() + _PAUSE_SECONDS
+        self.reading = reading
+
+    def _read(self, table: Table, connection: Connection, reader: TableReader) -> Reading | None:
+        """Take a snapshot that shows all that was produced so far; None: not now."""
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'".encode())
+        found = reader.lock(table)
+        if found == "gone":
+            _log.info("the table is gone", table=table.qualified_name)
+            self._wanted.popleft()
+        if found != "same":
+            return None
+        with explained(self._server, f"reading table {table.qualified_name}"):
+            snapshot = visibility.snapshot(connection)
+            at = visibility.insert_lsn(connection)
+        hidden = [xid for xid in self._unseen if visibility.unfinished(xid, snapshot)]
+        if hidden:
+            self._worry(len(hidden))
+            return None
+        self._waiting_since = None
+        return Reading(table, self._topic(table), self._keyed(table), reader, snapshot, at)
+
+    def _worry(self, hidden: int) -> None:
+        now = self._clock.monotonic()
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if now - self._waiting_since > _WORRY_SECONDS:
+            self._waiting_since = now
+            _log.warning(
+                "a table's reading waits: transactions are in the log and not visible yet",
+                transactions=hidden, remedy="does a commit wait for a synchronous standby that is away?",
+            )  # fmt: skip

@@ -1,0 +1,43 @@
+"""What a snapshot shows: transactions that have ended, and where the log ended then.
+
+Room: source (IO: PostgreSQL). PostgreSQL manual, "Transaction ID and Snapshot Information Functions".
+A transaction is in the log, and decoded, before it becomes visible: transaction ids decide, not LSNs.
+"""
+
+from __future__ import annotations
+
+from producer.lsn import Lsn
+from producer.source.wire import Connection
+
+_XID_MASK = 0xFFFF_FFFF
+_XID_HALF = 0x8000_0000
+
+
+def snapshot(connection: Connection) -> str:
+    """The session's snapshot, `xmin:xmax:xip,…`, ids in 64 bits."""
+    row = connection.execute(b"SELECT txid_current_snapshot()::text").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def insert_lsn(connection: Connection) -> Lsn:
+    """Where the log ends now; a position just behind a page's header counts as the page's start."""
+    row = connection.execute(b"SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    assert row is not None
+    return Lsn.parse(str(row[0])).page_start()
+
+
+def running(taken: str) -> set[int]:
+    """The transactions (32 bits) that run in a snapshot."""
+    _, _, ids = taken.split(":")
+    return {int(xid) & _XID_MASK for xid in ids.split(",") if xid}
+
+
+def unfinished(xid: int, taken: str) -> bool:
+    """Whether a transaction (32 bits, as the plugin prints it) has not ended in a snapshot."""
+    _, xmax, ids = taken.split(":")
+    limit = int(xmax)
+    whole = (limit & ~_XID_MASK) | xid
+    if whole - limit > _XID_HALF:
+        whole -= _XID_MASK + 1
+    return whole >= limit or str(whole) in ids.split(",")

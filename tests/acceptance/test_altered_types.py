@@ -1,0 +1,61 @@
+"""Types that are altered while rows of before wait in the log: each row as the server itself would show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.harness import Command, Source
+
+
+def test_attributes_added_to_a_composite_type(source: Source, command: Command) -> None:
+    """An older row's are null, nested and in arrays; a newer row's are carried, while running and after a stop."""
+    source.execute(
+        "CREATE TYPE address AS (street text)",
+        "CREATE TYPE person AS (name text, home address)",
+        "CREATE TABLE t (id int PRIMARY KEY, p person, many address[])",
+        "INSERT INTO t VALUES (1, ROW('a', ROW('s'))::person, ARRAY[ROW('m')::address])",
+    )
+    assert command.run("run", "--once").returncode == 0
+    source.execute(
+        "INSERT INTO t VALUES (2, ROW('b', ROW('s'))::person, ARRAY[ROW('m')::address, NULL])",
+        "ALTER TYPE address ADD ATTRIBUTE zip int",
+        "ALTER TYPE person ADD ATTRIBUTE born date",
+        "INSERT INTO t VALUES (3, ROW('c', ROW('s', 7), '1970-01-02')::person, ARRAY[ROW(NULL, 8)::address])",
+    )
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    running = command.start("run")
+    running.wait_for("streaming")
+    source.execute("INSERT INTO t VALUES (4)", "ALTER TYPE address ADD ATTRIBUTE country text",
+                   "INSERT INTO t VALUES (5, NULL, ARRAY[ROW('s', 9, 'c')::address])")  # fmt: skip
+    assert running.stop() == 0
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    records: list[Any] = list(command.records("public.t"))
+    after = {record.value["after"]["id"]: record.value["after"] for record in records}
+    assert after[1] == {"id": 1, "p": {"name": "a", "home": {"street": "s"}}, "many": [{"street": "m"}]}
+    assert after[2] == {
+        "id": 2,
+        "p": {"name": "b", "home": {"street": "s", "zip": None}, "born": None},
+        "many": [{"street": "m", "zip": None}, None],
+    }
+    assert after[3] == {
+        "id": 3,
+        "p": {"name": "c", "home": {"street": "s", "zip": 7}, "born": 1},
+        "many": [{"street": None, "zip": 8}],
+    }
+    assert after[5]["many"] == [{"street": "s", "zip": 9, "country": "c"}]
+
+
+def test_an_attribute_dropped_before_its_rows_are_read(source: Source, command: Command) -> None:
+    """Nothing tells any more what it was: a clear stop, no value under another's name."""
+    source.execute(
+        "CREATE TYPE address AS (street text, zip int)",
+        "CREATE TABLE t (id int PRIMARY KEY, a address)",
+    )
+    assert command.run("run", "--once").returncode == 0
+    source.execute("INSERT INTO t VALUES (1, ROW('s', 1)::address)", "ALTER TYPE address DROP ATTRIBUTE zip")
+    done = command.run("run", "--once")
+    assert done.returncode == 4, done.stderr
+    assert "table public.t, column a, at " in done.stderr
+    assert "attributes of its type were dropped" in done.stderr

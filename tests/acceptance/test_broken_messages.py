@@ -1,0 +1,44 @@
+"""A message that cannot be read stops the producer with its LSN; it is never skipped, its values never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from producer.lsn import Lsn
+from tests.harness import Command, Source
+from tests.proxy import doctored
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
+# What the proxy makes of the row's value: no end, no string, no column.
+BREAKS = {
+    b'"value":"BREAK-ME"}': b'"value":"BREAK-ME\\}',
+    b'"value":"BREAK-ME"': b'"value": BREAK-ME ',
+    b',"value":"BREAK-ME"': b', value :"BREAK-ME"',
+}
+
+
+@pytest.mark.parametrize(("original", "tolerance"), list(zip(BREAKS, ("all", "none", "none"), strict=True)))
+def test_a_row_broken_on_its_way(source: Source, command: Command, original: bytes, tolerance: str) -> None:
+    """Exit 4, the LSN of its header, the table; nothing at or behind it is confirmed; mended, nothing is missing."""
+    source.execute(TABLE, "SELECT pg_create_logical_replication_slot('peek', 'test_decoding')")
+    assert command.run("run", "--once").returncode == 0
+    source.execute("INSERT INTO t VALUES (1, 'x')", "INSERT INTO t VALUES (2, 'BREAK-ME')", "INSERT INTO t VALUES (3)")
+    (at,) = source.rows(
+        "SELECT lsn::text FROM pg_logical_slot_peek_changes('peek', NULL, NULL) WHERE data LIKE '%BREAK-ME%'"
+    )
+    for _ in range(2):
+        with doctored(source.stack.postgres_port, original, BREAKS[original]) as port:
+            settings = {"database.port": port, "database.sslmode": "disable", "errors.tolerance": tolerance}
+            done = command.run("run", "--once", settings=settings)
+        assert done.returncode == 4, done.stderr
+        assert f"the message at {at[0]}" in done.stderr
+        assert '"schema":"public","table":"t"' in done.stderr
+        assert "BREAK" not in done.stderr
+        assert Lsn.parse(source.confirmed_lsn() or "") <= Lsn.parse(at[0])
+        records: list[Any] = list(command.records())
+        assert {record.key["id"] for record in records} == {1}
+    assert command.run("run", "--once").returncode == 0
+    everything: list[Any] = list(command.records())
+    assert list(dict.fromkeys(record.key["id"] for record in everything)) == [1, 2, 3]

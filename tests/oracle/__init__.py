@@ -1,0 +1,1 @@
+"""PostgreSQL as the oracle: values of every type, and what the server itself says of each."""

@@ -1,0 +1,167 @@
+"""Both paths in one process: a server's own COPY lines and wal2json records, walked by the producer's own plan."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import fastavro
+from psycopg import sql
+
+from producer.decode import wal2json
+from producer.events import Relation
+from producer.lsn import Lsn
+from producer.schema.avro import TableSchema, table_schema
+from producer.schema.plan import table_plan
+from producer.schema.types import Modes
+from producer.settings import load_settings
+from producer.source import catalog
+from producer.source.wire import Connection, Server, connect
+from producer.transcode.plan import TablePlan
+from producer.transcode.source_block import SourceBlock
+from tests.harness import Source
+
+PREFIX = "shop"
+COMMIT_US = 1_795_343_146_000_000
+_FRAME = 5
+# The end of an envelope whose times are null: op's length, op, three nulls.
+_TAIL = 4
+
+
+def server(source: Source) -> Server:
+    """The test's database, as the producer is told of it."""
+    where = source.stack.environment(source.name)
+    return Server(
+        host=where["PRODUCER_DATABASE_HOSTNAME"],
+        port=int(where["PRODUCER_DATABASE_PORT"]),
+        user=where["PRODUCER_DATABASE_USER"],
+        password=where["PRODUCER_DATABASE_PASSWORD"],
+        dbname=source.name,
+        application_name="tests",
+    )
+
+
+_NO_FILTERS = load_settings(None, ["topic.prefix=p"], {}).settings
+
+
+class Reader:
+    """A session that is pinned like the producer's, and a slot of its own."""
+
+    def __init__(self, source: Source) -> None:
+        self._slot = source.slot
+        self.connection: Connection = connect(server(source))
+
+    def begin(self) -> None:
+        """Make the slot: what happened before is not decoded."""
+        self.connection.execute(b"SELECT pg_create_logical_replication_slot(%s, 'wal2json')", (self._slot,))
+
+    def close(self) -> None:
+        """End the session; the slot goes with its database."""
+        self.connection.close()
+
+    def relations(self) -> dict[tuple[str, str], Relation]:
+        """The shapes that all tables have now."""
+        found = catalog.relations(self.connection, catalog.tables(self.connection), _NO_FILTERS)
+        return {(relation.schema, relation.name): relation for relation in found.values()}
+
+    def end(self) -> None:
+        """Drop the slot, and leave no transaction of before to the next one."""
+        self.connection.execute(b"SELECT pg_drop_replication_slot(%s)", (self._slot,))
+
+    def records(self, changed: Mapping[str, str] | None = None) -> list[bytes]:
+        """What the slot holds, read once; with the producer's own options, some of them changed."""
+        pairs = {**wal2json.options(None), **(changed or {})}
+        options = [part for pair in pairs.items() for part in pair]
+        query = b"SELECT data FROM pg_logical_slot_get_changes(%s, NULL, NULL, VARIADIC %s::text[])"
+        found = self.connection.execute(query, (self._slot, options)).fetchall()
+        return [str(data).encode() for (data,) in found if not str(data).startswith(('{"action":"B"', '{"action":"C"'))]
+
+    def lines(self, relation: Relation, order: str) -> list[bytes]:
+        """What COPY says of a table: the statement of `source.snapshot`, in an order."""
+        statement = sql.SQL("COPY (SELECT {} FROM ONLY {} ORDER BY {}) TO STDOUT").format(
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.columns),
+            sql.Identifier(relation.schema, relation.name),
+            sql.Identifier(order),
+        )
+        with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
+            return [bytes(line) for line in copy]
+
+
+class Walk:
+    """A relation's plan in a walker of one build, and the schemas that a consumer decodes by."""
+
+    def __init__(self, build: dict[str, Any], relation: Relation, modes: Modes | None = None) -> None:
+        modes = modes or Modes(prefix=PREFIX)
+        self.schemas: TableSchema = table_schema(relation, modes=modes)
+        self.plan: TablePlan = table_plan(
+            relation,
+            topic=self.schemas.topic,
+            key_id=None if self.schemas.key_schema is None else 1,
+            value_id=2,
+            modes=modes,
+            nan_is_null=True,
+        )
+        self.walker = build["walker"].Walker()
+        self.form_error: type[Exception] = build["plan"].FormError
+        self.walker.install(self.plan)
+        self._value = fastavro.parse_schema(_numbers(json.loads(self.schemas.value_schema)))
+        self._key = (
+            None if self.schemas.key_schema is None else fastavro.parse_schema(json.loads(self.schemas.key_schema))
+        )
+
+    def record(self, message: bytes) -> int:
+        """Walk a record; the walker's code."""
+        head_end = message.index(b'"lsn":"') + len(b'"lsn":"')
+        parts = SourceBlock(version="1", name=PREFIX, database="d").transaction(
+            record_head=message[message.index(b',"xid"') : head_end],
+            xid=1,
+            commit_lsn=Lsn(1),
+            commit_us=COMMIT_US,
+            previous=None,
+        )
+        self._begin(parts)
+        code: int = self.walker.row(message, 0, 0)
+        return code
+
+    def line(self, line: bytes, lsn: int) -> None:
+        """Walk a COPY line as if it stood at `lsn`, with the source block of `record`: only op tells them apart."""
+        parts = SourceBlock(version="1", name=PREFIX, database="d").transaction(
+            record_head=b"", xid=1, commit_lsn=Lsn(1), commit_us=COMMIT_US, previous=None
+        )
+        self._begin(parts)
+        self.walker.copy_row(line, self.plan, lsn)
+
+    def _begin(self, parts: Any) -> None:
+        self.walker.begin(**{name: getattr(parts, name) for name in type(parts).__slots__})
+
+    def decoded(self, value: bytes) -> Any:
+        """The whole envelope, as a consumer reads it; nothing may be left over."""
+        stream = io.BytesIO(value[_FRAME:])
+        found = fastavro.schemaless_reader(stream, self._value, None)
+        assert not stream.read()
+        return found
+
+    def decoded_key(self, key: bytes) -> Any:
+        """The key."""
+        stream = io.BytesIO(key[_FRAME:])
+        assert self._key is not None
+        found = fastavro.schemaless_reader(stream, self._key, None)
+        assert not stream.read()
+        return found
+
+
+def _numbers(schema: Any) -> Any:
+    """Without Avro's own dates and times: Python's have not their range."""
+    if isinstance(schema, list):
+        return [_numbers(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: item for name, item in schema.items() if name != "logicalType" or item == "decimal"}
+    return {name: _numbers(item) for name, item in kept.items()}
+
+
+def without_op(value: bytes) -> bytes:
+    """An envelope but for its op."""
+    return value[:-_TAIL] + value[-_TAIL + 1 :]
