@@ -62,14 +62,23 @@ class Sink:
         call(f"{self._url}/config", "PUT", document)
 
     def wait_copied(self) -> None:
-        """Wait until it has committed everything that its topics hold.
+        """Wait until it has written and committed everything that its topics hold now.
 
         Raises:
             AssertionError: it failed, or it took too long.
         """
         consumer = Consumer({"bootstrap.servers": self._stack.bootstrap_servers, "group.id": f"connect-{self._name}"})
         try:
-            wait_for(lambda: self._is_running() and self._behind(consumer) == 0, 60, f"{self._name} to catch up")
+            ends = self._ends(consumer)
+            assert ends, f"no topic is called {self._topics.pattern}"
+
+            def copied() -> bool:
+                traces = self._traces()
+                assert not traces, traces[0]
+                committed = consumer.committed([TopicPartition(*place) for place in ends], timeout=10)
+                return all(found.offset >= ends[str(found.topic), found.partition] for found in committed)
+
+            wait_for(copied, 60, f"{self._name} to reach {ends}")
         finally:
             consumer.close()
 
@@ -92,25 +101,15 @@ class Sink:
             if error.code != _NOT_FOUND:
                 raise
 
-    def _behind(self, consumer: Consumer) -> int:
-        """How many records are not yet written and committed; at least one while there is no topic."""
-        metadata = consumer.list_topics(timeout=10).topics
-        places = [
-            TopicPartition(topic, partition)
-            for topic, described in metadata.items()
-            if self._topics.fullmatch(topic)
-            for partition in described.partitions
-        ]
-        if not places:
-            return 1
-        ends = [consumer.get_watermark_offsets(place, timeout=10)[1] for place in places]
-        committed = [max(place.offset, 0) for place in consumer.committed(places, timeout=10)]
-        return sum(end - reached for end, reached in zip(ends, committed, strict=True))
+    def _ends(self, consumer: Consumer) -> dict[tuple[str, int], int]:
+        """Where its topics end; a partition without records is never committed, and is left out."""
+        topics = [topic for topic in consumer.list_topics(timeout=10).topics.values() if self._reads(str(topic.topic))]
+        places = [(str(topic.topic), partition) for topic in topics for partition in topic.partitions]
+        ends = {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=10)[1] for place in places}
+        return {place: end for place, end in ends.items() if end > 0}
 
-    def _is_running(self) -> bool:
-        traces = self._traces()
-        assert not traces, traces[0]
-        return True
+    def _reads(self, topic: str) -> bool:
+        return self._topics.fullmatch(topic) is not None
 
     def _traces(self) -> list[str]:
         """Why its tasks failed, where they did."""
