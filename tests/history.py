@@ -6,8 +6,9 @@ import json
 import urllib.request
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 import psycopg
@@ -15,7 +16,7 @@ import psycopg
 from producer.sink.reader import Record
 from tests.harness import Row
 
-_MICROSECOND = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEY = """
 SELECT array(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY k (attnum, place)
                JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.place)
@@ -88,7 +89,9 @@ class History:
             topic = f"{prefix}.{table if '.' in table else 'public.' + table}"
             came = [r for r in records if r.topic == topic and not _is_read(r)]
             wanted = [event for event in self.events if event.table == table]
-            assert [_shown(record) for record in came] == [_told(event) for event in wanted], table
+            shown, told = [_shown(record) for record in came], [_told(event) for event in wanted]
+            lines = [f"  {a}\n  {b}" for a, b in zip_longest(told, shown) if a != b]
+            assert told == shown, f"{table}: wanted, came:\n" + "\n".join(lines)
 
 
 def count(records: Iterable[Record]) -> int:
@@ -144,6 +147,19 @@ def _items(row: Any) -> list[tuple[str, Any]] | None:
     return None if row is None else [(name, _plain(value)) for name, value in row.items()]
 
 
+@dataclass(frozen=True)
+class _Moment:
+    """A timestamp: milliseconds or microseconds, as its column's type says."""
+
+    at: datetime
+
+    def __eq__(self, other: object) -> bool:
+        micros = (self.at - _EPOCH) // timedelta(microseconds=1)
+        return other in (micros, Decimal(micros) / 1000)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def _plain(value: Any) -> Any:
     """A value as both sides can show it."""
     match value:
@@ -156,7 +172,6 @@ def _plain(value: Any) -> Any:
         case int() if not isinstance(value, bool):
             return Decimal(value)
         case str() if value[4:5] == "-" and value[10:11] == "T":
-            moment = datetime.fromisoformat(value).replace(tzinfo=UTC)
-            return Decimal(round(moment.timestamp() * _MICROSECOND))
+            return _Moment(datetime.fromisoformat(value).replace(tzinfo=UTC))
         case _:
             return value

@@ -28,6 +28,8 @@ class ShapeMemory:
         self._offsets: OffsetsTopic | None = None
         self._unread: set[int] = set()
         """Tables whose rows are still to be copied: they are not known yet."""
+        self._read: set[int] = set()
+        """Tables whose rows were copied in this session."""
 
     def recall(self, offsets: OffsetsTopic, shapes: Mapping[Names, Relation]) -> None:
         """Take what was stored, and store what is noted from now on."""
@@ -37,7 +39,11 @@ class ShapeMemory:
     def note(self, relation: Relation) -> None:
         """Store a shape. Nothing waits for the ack: it is as true after a crash as the one before."""
         names = relation.logged_names
-        if self._offsets is None or relation.oid in self._unread or self.shapes.get(names) == relation:
+        known = self.shapes.get(names)
+        if self._offsets is None or relation.oid in self._unread or known == relation:
+            return
+        if known is not None and known.oid != relation.oid and relation.oid not in self._read:
+            # Another table bears the name since: the difference tells that its rows are to be copied.
             return
         self.shapes[names] = relation
         self._offsets.write_shape(names, relation, Group())
@@ -74,6 +80,7 @@ class ShapeMemory:
 
     def were_read(self) -> None:
         """The rows of all tables are acked."""
+        self._read |= self._unread
         self._unread.clear()
 
     def refuse_lost_partitions(self, every: Iterable[Table], leaves: Collection[int]) -> None:

@@ -248,12 +248,8 @@ class Tables:
 
     def install(self, shape: Shape) -> None:
         """Walk the table's rows by this shape from now on."""
-        names = shape.relation.logged_names
-        self._shapes[names] = shape
-        past = self._past.setdefault(names, [])
-        if shape.relation not in past:
-            past.append(shape.relation)
-        del past[:-_PAST_SHAPES]
+        self._shapes[shape.relation.logged_names] = shape
+        self._keep(shape.relation)
         self._walker.install(shape.plan)
         # An attached partition is known once its rows were copied.
         if shape.relation.logged_as is None or shape.relation.oid in self._leaves:
@@ -292,15 +288,8 @@ class Tables:
 
     def _now(self, connection: Connection, schema: str, name: str) -> Relation | None:
         """The relation that bears the name in the catalogue; None: there is none, or it is not ours."""
-        table, root = self._table(connection, schema, name) or (None, None)
-        if table is None or root is None:
-            return None
-        both = list({table.oid: table, root.oid: root}.values())
-        relations = catalog.relations(connection, both, self._settings)
-        now = relations.get(table.oid)
-        if now is not None and root.oid in relations and root.oid != table.oid:
-            now = catalog.as_partition(now, relations[root.oid])
-        return now
+        found = self._table(connection, schema, name)
+        return None if found is None else catalog.under_root(connection, *found, self._settings)
 
     def _shape_of(
         self, connection: Connection, row: RowShape, now: Relation | None, past: Sequence[Relation]
@@ -330,11 +319,16 @@ class Tables:
             if current is not None and before_it is not None:
                 # If a value does not fit what was before: as it is now, likeliest.
                 with contextlib.suppress(ConversionError):
-                    now_it = shape.shape_of(row, replace(known, before=None))[0]
-                    self._past.setdefault(now_it.logged_names, []).append(now_it)
+                    self._keep(shape.shape_of(row, replace(known, before=None))[0])
             return found
         assert refused is not None
         raise refused
+
+    def _keep(self, relation: Relation) -> None:
+        past = self._past.setdefault(relation.logged_names, [])
+        if relation not in past:
+            past.append(relation)
+            del past[:-_PAST_SHAPES]
 
     def otherwise(self, shape: Shape, column: int, walk: Callable[[], int]) -> int:
         """Walk a row whose value in a column does not fit by what the table may have been, and go on by it.

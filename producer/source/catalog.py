@@ -184,6 +184,15 @@ def captured(connection: Connection, chosen: Sequence[Table], settings: Settings
     ]
 
 
+def under_root(connection: Connection, table: Table, root: Table, settings: Settings) -> Relation | None:
+    """The shape that a table has now, under the name of its root, which may be itself; None: it is gone."""
+    found = relations(connection, list({table.oid: table, root.oid: root}.values()), settings)
+    now = found.get(table.oid)
+    if now is not None and root.oid in found and root.oid != table.oid:
+        return as_partition(now, found[root.oid])
+    return now
+
+
 def as_partition(leaf: Relation, root: Relation) -> Relation:
     """A partition's relation under its root's name: the same topic, key and schemas."""
     names = {column.name: column for column in root.columns}

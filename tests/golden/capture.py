@@ -39,7 +39,9 @@ class Captured:
     def save(self, folder: Path) -> None:
         """One thing a file; each is text, for a diff."""
         folder.mkdir(exist_ok=True)
-        (folder / "relation.json").write_bytes(msgspec.json.format(msgspec.json.encode(self.relation, order="deterministic")) + b"\n")
+        (folder / "relation.json").write_bytes(
+            msgspec.json.format(msgspec.json.encode(self.relation, order="deterministic")) + b"\n"
+        )
         (folder / "records.jsonl").write_bytes(b"".join(record + b"\n" for record in self.records))
         (folder / "rows.copy").write_bytes(b"".join(self.lines))
 

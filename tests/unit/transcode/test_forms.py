@@ -104,6 +104,17 @@ def test_a_numeric_of_any_width_is_exact(build: Build, digits: int, sign: str) -
     assert value.bit_length() > (digits + 1) * 3.32
 
 
+@pytest.mark.parametrize(("text", "fits"), [("0012.30", True), ("-12.3", True), ("0", True), ("123.4", False)])
+def test_a_decimal_of_more_digits_than_its_precision(build: Build, text: str, fits: bool) -> None:
+    """A reader would round it: another shape."""
+    made_of = table(ValuePlan(form=Form.DECIMAL, scale=2, precision=4))
+    if fits:
+        assert body(build, made_of, text) == body(build, plan(Form.DECIMAL, scale=2), text)
+        return
+    with pytest.raises(build["plan"].FormError, match="5 digits, its type 4"):
+        body(build, made_of, text)
+
+
 @pytest.mark.parametrize(
     ("form", "text", "expected"),
     [
