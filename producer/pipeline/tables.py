@@ -326,9 +326,8 @@ class Tables:
 
     def _keep(self, relation: Relation) -> None:
         past = self._past.setdefault(relation.logged_names, [])
-        if relation not in past:
-            past.append(relation)
-            del past[:-_PAST_SHAPES]
+        # The last one is the first guess.
+        past[:] = [*(one for one in past if one != relation), relation][-_PAST_SHAPES:]
 
     def otherwise(self, shape: Shape, column: int, walk: Callable[[], int]) -> int:
         """Walk a row whose value in a column does not fit by what the table may have been, and go on by it.
