@@ -39,9 +39,8 @@ class Captured:
     def save(self, folder: Path) -> None:
         """One thing a file; each is text, for a diff."""
         folder.mkdir(exist_ok=True)
-        (folder / "relation.json").write_bytes(
-            msgspec.json.format(msgspec.json.encode(self.relation, order="deterministic")) + b"\n"
-        )
+        relation = msgspec.json.encode(self.relation, order="deterministic")
+        (folder / "relation.json").write_bytes(msgspec.json.format(relation) + b"\n")
         (folder / "records.jsonl").write_bytes(b"".join(record + b"\n" for record in self.records))
         (folder / "rows.copy").write_bytes(b"".join(self.lines))
 
