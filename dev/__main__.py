@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 
+from dev.fetch import APICURIO_VERSION, KAFKA_VERSION
 from dev.shell import StackError, say, tail
 from dev.stack import NAMES, Stack
 
@@ -96,12 +97,14 @@ def _status(stack: Stack, *, as_json: bool) -> None:
         "kafka": stack.bootstrap_servers,
         "registry": stack.registry_url,
     }
+    versions = {"postgres": stack.postgres_version, "kafka": KAFKA_VERSION, "registry": APICURIO_VERSION}
     rows = []
     for name in NAMES:
         pid = stack.pid(name)
         rows.append(
             {
                 "server": name,
+                "version": versions[name],
                 "running": pid is not None,
                 "pid": pid,
                 "address": where[name],
@@ -112,7 +115,7 @@ def _status(stack: Stack, *, as_json: bool) -> None:
         print(json.dumps(rows))
         return
     for row in rows:
-        print(f"{row['server']:10}{'running' if row['running'] else 'stopped':10}{row['address']}")
+        print(f"{row['server']:10}{row['version']:8}{'running' if row['running'] else 'stopped':10}{row['address']}")
 
 
 def _logs(stack: Stack, name: str, lines: int | None) -> None:

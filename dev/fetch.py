@@ -1,4 +1,4 @@
-"""Fetching Kafka and the registry by Maven, once, into a cache folder.
+"""Fetching Kafka and the registry by Maven, another PostgreSQL by apt, once, into a cache folder.
 
 Room: dev (IO).
 """
@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from dev.debian import postgres_tree, unpack_postgres
+from dev.install import PG_MAJOR
 from dev.shell import StackError, locked, run, say
 
 KAFKA_VERSION = "4.3.1"
@@ -36,12 +38,14 @@ def registry_home(cache: Path) -> Path:
     return cache / f"apicurio-{APICURIO_VERSION}"
 
 
-def fetch(cache: Path, names: Collection[str]) -> None:
+def fetch(cache: Path, names: Collection[str], major: int = PG_MAJOR) -> None:
     """Bring what these servers lack.
 
     Raises:
-        StackError: Maven failed; with the end of its output.
+        StackError: Maven or apt failed; with the end of its output.
     """
+    if "postgres" in names and major != PG_MAJOR:
+        once(postgres_tree(cache, major), lambda tree: unpack_postgres(tree, major))
     if "kafka" in names:
         once(kafka_libs(cache), _kafka)
     if "registry" in names:
