@@ -113,8 +113,12 @@ _decoder = msgspec.json.Decoder(_Message)
 _ACTIONS = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
 
 
+# Since 2.7: no begin and commit of a transaction without anything for us. Beside it, that release prints OIDs unsigned.
+EMPTY_TRANSACTIONS = "include-empty-transaction"
 # Since 2.6: numbers as strings, NaN and Infinity among them.
 NUMBERS_AS_STRINGS = "numeric-data-types-as-string"
+# What newer plugins know, the newest first: nothing tells the plugin's version but what it refuses.
+NEWER = ((EMPTY_TRANSACTIONS, "0"), (NUMBERS_AS_STRINGS, "1"))
 
 
 def options(tables: Iterable[tuple[str, str]] | None, skipped: Collection[str] = ()) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -139,7 +140,9 @@ class Runner:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
             stream.on_notice(self._notice)
             options = wal2json.options(tables.logged(), self._settings.skipped_operations)
-            tables.nan_is_null = not self._start(stream, offset.lsn, options)
+            known = self._start(stream, offset.lsn, options)
+            tables.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
+            tables.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
@@ -154,13 +157,16 @@ class Runner:
                 raise
             self._settle(progress, sink, stream)
 
-    def _start(self, stream: ReplicationStream, position: Lsn, options: dict[str, str]) -> bool:
-        """START; True when the plugin can print NaN (wal2json 2.6): it is asked, and may not know the option."""
-        newer = {**options, wal2json.NUMBERS_AS_STRINGS: "1"}
-        if stream.start(self._settings.slot_name, position, newer, optional=wal2json.NUMBERS_AS_STRINGS):
-            return True
+    def _start(self, stream: ReplicationStream, position: Lsn, options: dict[str, str]) -> Collection[str]:
+        """START; the newer plugins' options that this one knows: it refuses the first that it does not."""
+        newer = dict(wal2json.NEWER)
+        for optional in list(newer):
+            # In front, or another would be refused before it.
+            if stream.start(self._settings.slot_name, position, {**newer, **options}, optional=optional):
+                return newer.keys()
+            del newer[optional]
         stream.start(self._settings.slot_name, position, options)
-        return False
+        return ()
 
     def _settle(self, progress: Progress, sink: Sink, stream: ReplicationStream) -> None:
         """Nothing more is read: wait for the acks, write the position, confirm it."""

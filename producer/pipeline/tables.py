@@ -49,6 +49,8 @@ class Tables:
         self.chosen: list[Table] = []
         self.nan_is_null = True
         """Whether the plugin prints NaN as null (wal2json before 2.6)."""
+        self.signed_oids = True
+        """Whether it prints an OID above 2^31 as a negative number (before 2.7)."""
 
     def select(self, connection: Connection) -> list[Table]:
         """Read which tables are selected now, and make sure of their topics.
@@ -221,6 +223,7 @@ class Tables:
                     topic=schema.topic,
                     key_id=None if schema.key_schema is None else ids[f"{schema.topic}-key", schema.key_schema],
                     value_id=ids[f"{schema.topic}-value", schema.value_schema],
+                    signed_oids=self.signed_oids,
                     nan_is_null=self.nan_is_null,
                 ),
             )
