@@ -87,9 +87,13 @@ class RowShape:
 Record = Begin | Commit | Truncate | LogicalMessage | RowShape
 
 
+class NoTypeOids(Exception):
+    """The plugin (wal2json 2.3) prints no type OIDs: its type names must be asked for."""
+
+
 class _Column(msgspec.Struct):
     name: str
-    typeoid: int
+    typeoid: int | None = None
     value: msgspec.Raw = msgspec.Raw()
 
 
@@ -121,13 +125,16 @@ NUMBERS_AS_STRINGS = "numeric-data-types-as-string"
 NEWER = ((EMPTY_TRANSACTIONS, "0"), (NUMBERS_AS_STRINGS, "1"))
 
 
-def options(tables: Iterable[tuple[str, str]] | None, skipped: Collection[str] = ()) -> dict[str, str]:
+def options(
+    tables: Iterable[tuple[str, str]] | None, skipped: Collection[str] = (), *, type_names: bool = False
+) -> dict[str, str]:
     """The START_REPLICATION options for these (schema, table) pairs, without `skipped` operations.
 
     None asks for every table: the plugin names a partition's own name before 2.7, and one that is
     made later could not be named now.
 
     Types are asked for as OIDs: type names in a quoted schema break the plugin's JSON before 2.7.
+    `type_names` asks for names instead, for a plugin that cannot print OIDs.
     """
     chosen = {
         "format-version": "2",
@@ -135,8 +142,8 @@ def options(tables: Iterable[tuple[str, str]] | None, skipped: Collection[str] =
         "include-xids": "1",
         "include-timestamp": "1",
         "include-lsn": "1",
-        "include-types": "0",
-        "include-type-oids": "1",
+        "include-types": "1" if type_names else "0",
+        "include-type-oids": "0" if type_names else "1",
         "actions": ",".join(action for op, action in _ACTIONS.items() if op not in skipped),
         "add-msg-prefixes": _NO_PREFIX,
     }
@@ -157,6 +164,7 @@ def decode(message: bytes, start: int = 0) -> Record:
 
     Raises:
         DecodeError: with the first bytes of a record that is no wal2json.
+        NoTypeOids: a row of a plugin that prints none.
     """
     try:
         record = _decoder.decode(memoryview(message)[start:])
@@ -245,5 +253,10 @@ def _lsn(text: str | None) -> Lsn:
 
 
 def _shape(columns: list[_Column]) -> tuple[LoggedColumn, ...]:
-    # Before 2.7 the plugin prints an OID above 2^31 as a negative number.
-    return tuple(LoggedColumn(column.name, column.typeoid & 0xFFFF_FFFF) for column in columns)
+    shape = []
+    for column in columns:
+        if column.typeoid is None:
+            raise NoTypeOids
+        # Before 2.7 the plugin prints an OID above 2^31 as a negative number.
+        shape.append(LoggedColumn(column.name, column.typeoid & 0xFFFF_FFFF))
+    return tuple(shape)

@@ -14,7 +14,9 @@ from dataclasses import replace
 from producer import __version__, observe
 from producer.clock import Clock
 from producer.decode import wal2json
-from producer.errors import KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
+from producer.decode.type_names import TypeNames
+from producer.decode.wal2json import NoTypeOids
+from producer.errors import DecodeError, KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
 from producer.lsn import Lsn
 from producer.observe import Counters
 from producer.pipeline import stages
@@ -28,9 +30,9 @@ from producer.settings import Settings
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
-from producer.source import preflight, slot
+from producer.source import catalog, preflight, slot
 from producer.source.replication import ReplicationStream
-from producer.source.wire import Connection, Server, connect, connect_replication
+from producer.source.wire import Connection, Server, connect, connect_replication, explained
 from producer.transcode.source_block import SourceBlock
 from producer.transcode.walker import Walker
 
@@ -59,6 +61,8 @@ class Runner:
             settings=settings, clock=clock, stop=stop, counters=self.counters, server=self._server,
             walker=Walker(), block=self._block,
         )  # fmt: skip
+        self._type_names = False
+        """Whether the plugin was found to print no type OIDs (wal2json 2.3)."""
         self._failing_since: float | None = None
         self._attempt = 0
 
@@ -74,6 +78,14 @@ class Runner:
             try:
                 if self._with(sink):
                     return
+            except NoTypeOids as error:
+                if self._type_names:
+                    raise DecodeError(
+                        "the plugin prints neither the OIDs nor the names of types",
+                        remedy="install wal2json 2.5 or newer on the server",
+                    ) from error
+                self._type_names = True
+                _log.warning("wal2json prints no type OIDs: beginning again with type names, which is slower")
             except TemporaryError as error:
                 if self._stop.requested and isinstance(error, KafkaUnavailable):
                     # Told to stop, and Kafka does not take what is in flight: not an orderly end.
@@ -139,7 +151,9 @@ class Runner:
             if timeout_ms:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
             stream.on_notice(self._notice)
-            options = wal2json.options(tables.logged(), self._settings.skipped_operations)
+            options = wal2json.options(tables.logged(), self._settings.skipped_operations, type_names=self._type_names)
+            if self._type_names:
+                stream.rewrite(TypeNames(lambda name: self._type_oid(source.connection, name)).with_oids)
             known = self._start(stream, offset.lsn, options)
             tables.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
             tables.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known
@@ -151,7 +165,7 @@ class Runner:
             )  # fmt: skip
             try:
                 loop.run()
-            except PostgresUnavailable:
+            except (PostgresUnavailable, NoTypeOids):
                 # What Kafka has acked meanwhile need not come again.
                 self._store_acked(progress, sink)
                 raise
@@ -167,6 +181,10 @@ class Runner:
             del newer[optional]
         stream.start(self._settings.slot_name, position, options)
         return ()
+
+    def _type_oid(self, connection: Connection, name: str) -> int:
+        with explained(self._server, "looking for a type by its name"):
+            return catalog.type_oid(connection, name)
 
     def _settle(self, progress: Progress, sink: Sink, stream: ReplicationStream) -> None:
         """Nothing more is read: wait for the acks, write the position, confirm it."""

@@ -245,6 +245,12 @@ def types(connection: Connection, oids: Iterable[int]) -> dict[int, PgType]:
     return _types(connection, set(oids))
 
 
+def type_oid(connection: Connection, name: str) -> int:
+    """The type that format_type prints as `name` when no schema but the system's is in the search path; 0: none."""
+    row = connection.execute(b"SELECT coalesce(to_regtype(%s)::oid::bigint, 0)", (name,)).fetchone()
+    return int(str(row[0])) if row else 0
+
+
 def _relation(table: Table, columns: tuple[Column, ...], indexes: list[Any]) -> Relation:
     """Choose the key: identity index, primary key, a unique index without nullable columns, none."""
     not_null = {column.name for column in columns if column.not_null}
