@@ -5,6 +5,7 @@ Room: source (IO: PostgreSQL). `run` raises the first failure; `check` shows all
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -164,7 +165,8 @@ def replication(at: Server, plugin: str) -> Iterator[Finding | ProducerError]:
     except ProducerError as error:
         yield error
         return
-    with connection:
+    # A plugin that took the option of the last question has left the session in the midst of its stream.
+    with contextlib.closing(connection):
         yield Finding(name="replication right", status="ok", detail=f"{at.user} may replicate")
         probe = f"producer_probe_{connection.info.backend_pid}"
         try:
