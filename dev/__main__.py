@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 
+from dev.fetch import APICURIO_VERSION, KAFKA_VERSION
 from dev.shell import StackError, say, tail
 from dev.stack import ALL, Stack
 
@@ -96,6 +97,7 @@ def _status(stack: Stack, *, as_json: bool) -> None:
         "kafka": stack.bootstrap_servers,
         "registry": stack.registry_url,
     }
+    versions = {"postgres": stack.postgres_version, "kafka": KAFKA_VERSION, "registry": APICURIO_VERSION}
     rows = []
     if stack.running("connect"):
         where["connect"] = stack.connect_url
@@ -104,6 +106,7 @@ def _status(stack: Stack, *, as_json: bool) -> None:
         rows.append(
             {
                 "server": name,
+                "version": versions[name],
                 "running": pid is not None,
                 "pid": pid,
                 "address": where[name],
@@ -114,7 +117,7 @@ def _status(stack: Stack, *, as_json: bool) -> None:
         print(json.dumps(rows))
         return
     for row in rows:
-        print(f"{row['server']:10}{'running' if row['running'] else 'stopped':10}{row['address']}")
+        print(f"{row['server']:10}{row['version']:8}{'running' if row['running'] else 'stopped':10}{row['address']}")
 
 
 def _logs(stack: Stack, name: str, lines: int | None) -> None:

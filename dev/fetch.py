@@ -1,4 +1,4 @@
-"""Fetching Kafka, the registry and Connect's plugins by Maven, once, into a cache folder.
+"""Fetching Kafka, the registry and Connect's plugins by Maven, another PostgreSQL by apt, once, into a cache folder.
 
 Room: dev (IO).
 """
@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from dev.debian import postgres_tree, unpack_postgres
+from dev.install import PG_MAJOR
 from dev.java import KAFKA_JAVA, java
 from dev.shell import StackError, locked, run, say
 
@@ -56,12 +58,14 @@ def connect_plugins(cache: Path) -> Path:
     return cache / f"connect-sink-{SINK_VERSION}-converter-{CONVERTER_VERSION}"
 
 
-def fetch(cache: Path, names: Collection[str]) -> None:
+def fetch(cache: Path, names: Collection[str], major: int = PG_MAJOR) -> None:
     """Bring what these servers lack.
 
     Raises:
-        StackError: Maven failed; with the end of its output.
+        StackError: Maven or apt failed; with the end of its output.
     """
+    if "postgres" in names and major != PG_MAJOR:
+        once(postgres_tree(cache, major), lambda tree: unpack_postgres(tree, major))
     if {"kafka", "connect"} & set(names):
         # Connect itself is one of Kafka's jars.
         once(kafka_libs(cache), _kafka)

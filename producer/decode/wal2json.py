@@ -92,9 +92,13 @@ class RowShape:
 Record = Begin | Commit | Truncate | LogicalMessage | RowShape
 
 
+class NoTypeOids(Exception):
+    """The plugin (wal2json 2.3) prints no type OIDs: its type names must be asked for."""
+
+
 class _Column(msgspec.Struct):
     name: str
-    typeoid: int
+    typeoid: int | None = None
     value: msgspec.Raw = msgspec.Raw()
 
 
@@ -119,12 +123,20 @@ _decoder = msgspec.json.Decoder(_Message)
 _ACTIONS = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
 
 
+# Since 2.7: no begin and commit of a transaction without anything for us. Beside it, that release prints OIDs unsigned.
+EMPTY_TRANSACTIONS = "include-empty-transaction"
 # Since 2.6: numbers as strings, NaN and Infinity among them.
 NUMBERS_AS_STRINGS = "numeric-data-types-as-string"
+# What newer plugins know, the newest first: nothing tells the plugin's version but what it refuses.
+NEWER = ((EMPTY_TRANSACTIONS, "0"), (NUMBERS_AS_STRINGS, "1"))
 
 
 def options(
-    tables: Iterable[tuple[str, str]] | None, skipped: Collection[str] = (), *, messages: bool = False
+    tables: Iterable[tuple[str, str]] | None,
+    skipped: Collection[str] = (),
+    *,
+    messages: bool = False,
+    type_names: bool = False,
 ) -> dict[str, str]:
     """The START_REPLICATION options for these (schema, table) pairs, without `skipped` operations.
 
@@ -135,6 +147,7 @@ def options(
 
     Types are asked for as OIDs: type names in a quoted schema break the plugin's JSON before 2.7.
     The primary key is asked for: nothing else in an insert tells that the key's columns were changed.
+    `type_names` asks for names instead, for a plugin that cannot print OIDs.
     """
     chosen = {
         "format-version": "2",
@@ -142,8 +155,8 @@ def options(
         "include-xids": "1",
         "include-timestamp": "1",
         "include-lsn": "1",
-        "include-types": "0",
-        "include-type-oids": "1",
+        "include-types": "1" if type_names else "0",
+        "include-type-oids": "0" if type_names else "1",
         "include-pk": "1",
         "actions": ",".join(action for op, action in _ACTIONS.items() if op not in skipped),
     }
@@ -170,6 +183,7 @@ def decode(message: bytes, start: int = 0) -> Record:
 
     Raises:
         DecodeError: with the head of a record that is no wal2json.
+        NoTypeOids: a row of a plugin that prints none.
     """
     try:
         if message.startswith(_MESSAGE, start):
@@ -320,5 +334,10 @@ def _lsn(text: str | None) -> Lsn:
 
 
 def _shape(columns: list[_Column]) -> tuple[LoggedColumn, ...]:
-    # Before 2.7 the plugin prints an OID above 2^31 as a negative number.
-    return tuple(LoggedColumn(column.name, column.typeoid & 0xFFFF_FFFF) for column in columns)
+    shape = []
+    for column in columns:
+        if column.typeoid is None:
+            raise NoTypeOids
+        # Before 2.7 the plugin prints an OID above 2^31 as a negative number.
+        shape.append(LoggedColumn(column.name, column.typeoid & 0xFFFF_FFFF))
+    return tuple(shape)

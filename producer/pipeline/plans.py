@@ -35,6 +35,8 @@ class Plans:
         self._rules = settings.column_rules()
         self.nan_is_null = True
         """Whether the plugin prints NaN as null (wal2json before 2.6)."""
+        self.signed_oids = True
+        """Whether it prints an OID above 2^31 as a negative number (before 2.7)."""
 
     def register(self, relations: Sequence[Relation], *, exact: bool = True) -> list[Shape]:
         """Register what their records need, several at once. Unless `exact`, any label of an enum is taken.
@@ -94,6 +96,7 @@ class Plans:
             key_id=key_id,
             value_id=value_id,
             modes=modes,
+            signed_oids=self.signed_oids,
             nan_is_null=self.nan_is_null,
             rules=self._rules,
         )

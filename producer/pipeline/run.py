@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Collection
 from contextlib import ExitStack
 
 from producer import __version__, observe
 from producer.clock import Clock
 from producer.decode import wal2json
-from producer.errors import KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
+from producer.decode.type_names import TypeNames
+from producer.decode.wal2json import NoTypeOids
+from producer.errors import DecodeError, KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
 from producer.events import Relation
 from producer.lsn import Lsn
 from producer.observe import Counters
@@ -31,9 +34,9 @@ from producer.settings import Settings
 from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
-from producer.source import encoding, preflight, slot, visibility
+from producer.source import encoding, pg_types, preflight, slot, visibility
 from producer.source.replication import ReplicationStream
-from producer.source.wire import Connection, Server, connect, connect_replication
+from producer.source.wire import Connection, Server, connect, connect_replication, explained
 from producer.transcode.source_block import SourceBlock
 from producer.transcode.walker import Walker
 
@@ -59,6 +62,8 @@ class Runner:
         self._block = SourceBlock(version=__version__, name=settings.topic_prefix, database=settings.database_dbname)
         self._side = SideTopics(settings)
         self.counters = Counters()
+        self._type_names = False
+        """Whether the plugin was found to print no type OIDs (wal2json 2.3)."""
         self._failing_since: float | None = None
         self._attempt = 0
         self._doubts: set[str] = set()
@@ -84,6 +89,14 @@ class Runner:
             try:
                 if self._with(sink):
                     return
+            except NoTypeOids as error:
+                if self._type_names:
+                    raise DecodeError(
+                        "the plugin prints neither the OIDs nor the names of types",
+                        remedy="install wal2json 2.5 or newer on the server",
+                    ) from error
+                self._type_names = True
+                _log.warning("wal2json prints no type OIDs: beginning again with type names, which is slower")
             except TemporaryError as error:
                 if self._stop.requested and isinstance(error, KafkaUnavailable):
                     # Told to stop, and Kafka does not take what is in flight: not an orderly end.
@@ -175,9 +188,14 @@ class Runner:
             if to_utf8 is not None:
                 stream.convert(to_utf8)
             options = wal2json.options(
-                tables.logged(), self._settings.skipped_operations, messages=connector.side.messages is not None
-            )
-            tables.plans.nan_is_null = not self._start(stream, offset.lsn, options)
+                tables.logged(), self._settings.skipped_operations, messages=connector.side.messages is not None,
+                type_names=self._type_names,
+            )  # fmt: skip
+            if self._type_names:
+                stream.rewrite(TypeNames(lambda name: self._type_oid(source.connection, name)).with_oids)
+            known = self._start(stream, offset.lsn, options)
+            tables.plans.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
+            tables.plans.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
@@ -187,23 +205,32 @@ class Runner:
             try:
                 with contextlib.closing(loop):
                     loop.run()
-            except PostgresUnavailable:
+            except (PostgresUnavailable, NoTypeOids):
                 # What Kafka has acked meanwhile need not come again.
                 self._store_acked(progress, sink)
                 raise
             self._settle(progress, sink, stream)
 
-    def _start(self, stream: ReplicationStream, position: Lsn, options: dict[str, str]) -> bool:
-        """START; True when the plugin can print NaN (wal2json 2.6): it is asked, and may not know the option."""
-        newer = {**options, wal2json.NUMBERS_AS_STRINGS: "1"}
-        if stream.start(self._settings.slot_name, position, newer, optional=wal2json.NUMBERS_AS_STRINGS):
-            return True
+    def _start(self, stream: ReplicationStream, position: Lsn, options: dict[str, str]) -> Collection[str]:
+        """START; the newer plugins' options that this one knows: it refuses the first that it does not."""
+        newer = dict(wal2json.NEWER)
+        for optional in list(newer):
+            # In front, or another would be refused before it.
+            if stream.start(self._settings.slot_name, position, {**newer, **options}, optional=optional):
+                return newer.keys()
+            del newer[optional]
         stream.start(self._settings.slot_name, position, options)
-        return False
+        return ()
+
+    def _type_oid(self, connection: Connection, name: str) -> int:
+        with explained(self._server, "looking for a type by its name"):
+            return pg_types.type_oid(connection, name)
 
     def _settle(self, progress: Progress, sink: Sink, stream: ReplicationStream) -> None:
         """Nothing more is read: wait for the acks, write the position, confirm it."""
         deadline = self._clock.monotonic() + (_LOAD_SECONDS if not self._stop.requested else 8)
+        # What was tracked last, a keep-alive perhaps, is not looked at yet.
+        progress.step()
         # A transaction that was cut off stays open: what of it is acked comes again.
         while not progress.stored:
             sink.wait(0.02)

@@ -80,3 +80,9 @@ def types(connection: Connection, oids: Iterable[int]) -> dict[int, PgType]:
 
     # A type that is gone is not in it.
     return {oid: build(oid) for oid in wanted if oid in rows}
+
+
+def type_oid(connection: Connection, name: str) -> int:
+    """The type that format_type prints as `name` when no schema but the system's is in the search path; 0: none."""
+    row = connection.execute(b"SELECT coalesce(to_regtype(%s)::oid::bigint, 0)", (name,)).fetchone()
+    return int(str(row[0])) if row else 0

@@ -120,6 +120,19 @@ class ReplicationStream:
         self.confirmed = position
         return True
 
+    def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        """Let `change` make another of each message that holds data, its header included."""
+        get = self.get
+
+        def rewritten(mode: int) -> tuple[int, memoryview]:
+            size, message = get(mode)
+            if size > 0 and message[0] == XLOG_DATA:
+                changed = change(bytes(message))
+                return len(changed), memoryview(changed)
+            return size, message
+
+        self.get = rewritten
+
     def wait(self, timeout_ms: int) -> bool:
         """Wait for the socket and take in what has come; False when the time is over.
 
