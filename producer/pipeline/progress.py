@@ -48,16 +48,20 @@ class Progress:
         """A transaction's records are all tracked."""
         self._commits.append(transaction)
 
-    def kept_alive(self, wal_end: Lsn, *, urgent: bool) -> None:
+    def kept_alive(self, wal_end: Lsn, *, urgent: bool) -> bool:
         """The server has sent everything up to `wal_end`, and no transaction is open.
 
-        Tracked like an empty transaction: safe once all before it is acked.
+        Tracked like an empty transaction: safe once all before it is acked. False when it comes too soon
+        after another: the server may send no more of them, so it is to be told again.
         """
         now = self._clock.monotonic()
-        if wal_end <= self.tracker.safe or not (urgent or now - self._kept_alive_at >= _IDLE_SECONDS):
-            return
+        if wal_end <= self.tracker.safe:
+            return True
+        if not urgent and now - self._kept_alive_at < _IDLE_SECONDS:
+            return False
         self._kept_alive_at = now
         self.tracker.close(self.tracker.open(), wal_end)
+        return True
 
     def step(self) -> Lsn:
         """Move on as far as the acks allow; what may be confirmed now.

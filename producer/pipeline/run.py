@@ -189,6 +189,8 @@ class Runner:
     def _settle(self, progress: Progress, sink: Sink, stream: ReplicationStream) -> None:
         """Nothing more is read: wait for the acks, write the position, confirm it."""
         deadline = self._clock.monotonic() + (_LOAD_SECONDS if not self._stop.requested else 8)
+        # What was tracked last, a keep-alive perhaps, is not looked at yet.
+        progress.step()
         # A transaction that was cut off stays open: what of it is acked comes again.
         while not progress.stored:
             sink.wait(0.02)

@@ -73,6 +73,8 @@ class StreamLoop:
         # Looked at often enough that big rows cannot overshoot the limit by much.
         self._serve_bytes = self._limit // 8
         self._ahead: deque[bytes] = deque()
+        self._kept_alive: Lsn | None = None
+        """The end of a keep-alive that came too soon after another."""
         self._ended = False
         self._reached = False
         self._resolved = 0
@@ -165,9 +167,18 @@ class StreamLoop:
         if self._transactions.open:
             return
         reached = self._target is not None and wal_end >= self._target
-        self._progress.kept_alive(wal_end, urgent=self._stream.reply_requested or reached)
+        urgent = self._stream.reply_requested or reached
+        self._kept_alive = None if self._progress.kept_alive(wal_end, urgent=urgent) else wal_end
         if reached:
             self._reached = True
+
+    def _offer_again(self) -> None:
+        """Take a keep-alive that came too soon; a transaction that was committed since is beyond it."""
+        wal_end, transactions = self._kept_alive, self._transactions
+        if wal_end is None or transactions.open:
+            return
+        if transactions.committed >= wal_end or self._progress.kept_alive(wal_end, urgent=False):
+            self._kept_alive = None
 
     def _tend(self) -> None:
         """Serve acks, confirm what is safe, keep the connection alive, wait while too much is in flight."""
@@ -176,6 +187,7 @@ class StreamLoop:
         self._stream.note(transactions.committed)
         if self._target is not None and not transactions.open and transactions.committed >= self._target:
             self._reached = True
+        self._offer_again()
         self._serve()
         self._look_for_tables()
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:

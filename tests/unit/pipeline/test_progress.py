@@ -92,12 +92,13 @@ def test_keep_alives_are_taken_sparingly() -> None:
     sink, clock = MemorySink(), StillClock()
     progress = _progress(sink, clock)
     for wal_end in range(20, 120):
-        progress.kept_alive(Lsn(wal_end), urgent=False)
+        taken = progress.kept_alive(Lsn(wal_end), urgent=False)
+        assert taken == (wal_end == 20)
         sink.poll()
         progress.step()
     assert len(sink.records(TOPIC)) == 1
     clock.now += 1
-    progress.kept_alive(Lsn(200), urgent=False)
+    assert progress.kept_alive(Lsn(200), urgent=False)
     for _ in range(3):
         sink.poll()
         progress.step()
