@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit smoke bench demo clean
+.PHONY: help setup build stack stop lint format types test unit matrix smoke bench demo clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,9 @@ test: build ## all tests, on real servers
 unit: build ## tests that need no server
 	@$(PYTHON) -m pytest tests/unit tests/property
 
+matrix: build ## types and shapes on every supported PostgreSQL with its wal2json
+	@$(PYTHON) -m dev.matrix -- -n 2 --dist worksteal
+
 smoke: build ## kill -9, restarts, then count what was lost
 	@$(PYTHON) -m tests.smoke
 
@@ -51,4 +54,5 @@ demo: build ## a shop database, its changes live on Kafka; Ctrl-C ends everythin
 
 clean: ## remove what was built and every local server
 	@-$(PYTHON) -m dev wipe
+	@-for folder in .dev/matrix/*/; do [ -d "$$folder" ] && DEV_STACK_DIR="$$folder" $(PYTHON) -m dev wipe; done
 	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache producer/transcode/*.c producer/transcode/*.so
