@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit golden downstream smoke bench demo clean
+.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke bench demo clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ unit: build ## tests that need no server
 golden: build ## capture the golden cases again; review what differs
 	@$(PYTHON) -m tests.golden
 
+matrix: build ## types and shapes on every supported PostgreSQL with its wal2json
+	@$(PYTHON) -m dev.matrix -- -n 2 --dist worksteal
+
 downstream: build ## our events through Debezium's JDBC sink into a second database, row by row
 	@$(PYTHON) -m pytest tests/downstream
 
@@ -57,4 +60,5 @@ demo: build ## a shop database, its changes live on Kafka; Ctrl-C ends everythin
 
 clean: ## remove what was built and every local server
 	@-$(PYTHON) -m dev wipe
+	@-for folder in .dev/matrix/*/; do [ -d "$$folder" ] && DEV_STACK_DIR="$$folder" $(PYTHON) -m dev wipe; done
 	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache producer/transcode/*.c producer/transcode/*.so

@@ -25,6 +25,7 @@ USER = "postgres"
 PASSWORD = "postgres"  # a server of this machine, for development only
 
 _PLUGINS = ("pgoutput", "test_decoding", "wal2json")
+_FIRST_OID = 3_000_000_000
 _SETTINGS = {
     "listen_addresses": HOST,
     "wal_level": "logical",
@@ -66,13 +67,12 @@ class Postgres(Server):
             if user := server_user():
                 os.chown(password.name, user.pw_uid, user.pw_gid)
             inside = self._programs.inside
-            run(
-                self._programs.command(
-                    "initdb", "-D", inside(unfinished), "-U", USER, "--encoding=UTF8", "--locale=C.UTF-8",
-                    "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={inside(Path(password.name))}",
-                ),
-                cwd=Path("/"), env=self._programs.environment,
+            self._run(
+                "initdb", "-D", inside(unfinished), "-U", USER, "--encoding=UTF8", "--locale=C.UTF-8",
+                "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={inside(Path(password.name))}",
             )  # fmt: skip
+        # As on a server that has lived long: what takes an OID for a signed number is found.
+        self._run("pg_resetwal", "-o", str(_FIRST_OID), "-D", inside(unfinished))
         # Not in the command line: there, a reload complains of each that the file sets otherwise.
         with (unfinished / "postgresql.conf").open("a") as conf:
             conf.writelines(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
@@ -104,6 +104,9 @@ class Postgres(Server):
                 names = sql.SQL(", ").join(map(sql.Identifier, _PLUGINS))
                 connection.execute(sql.SQL("ALTER SYSTEM SET output_plugin_libraries = {}").format(names))
                 connection.execute("SELECT pg_reload_conf()")
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        run(self._programs.command(program, *arguments), cwd=Path("/"), env=self._programs.environment)
 
     def _unlock(self) -> None:
         """Remove a killed postmaster's locks: PostgreSQL thinks that it lives until its parent has reaped it."""

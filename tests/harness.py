@@ -78,6 +78,25 @@ class Source:
         found = self.rows(f"SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{self.slot}'")
         return str(found[0][0]) if found else None
 
+    def major(self) -> int:
+        """PostgreSQL's major version."""
+        with self.connect() as connection:
+            return connection.info.server_version // 10000
+
+    def prints_nan(self) -> bool:
+        """Whether the plugin can print NaN and Infinity (wal2json 2.6): asked of the plugin itself."""
+        slot = f"ability_{self.name}"
+        with self.connect() as connection:
+            connection.execute("SELECT pg_create_logical_replication_slot(%s, 'wal2json', true)", (slot,))
+            try:
+                connection.execute(
+                    "SELECT * FROM pg_logical_slot_peek_changes(%s, NULL, NULL, 'numeric-data-types-as-string', '1')",
+                    (slot,),
+                )
+            except psycopg.errors.InvalidParameterValue:
+                return False
+            return True
+
     def drop(self) -> None:
         """Drop the database and its slots."""
         with psycopg.connect(self.stack.postgres_dsn(), autocommit=True) as admin:

@@ -204,7 +204,7 @@ class StreamLoop:
             self._reached = True
 
     def _offer_again(self) -> None:
-        """A keep-alive that came too soon, where no transaction has taken its place: one committed since is beyond it."""
+        """Take a keep-alive that came too soon; a transaction that was committed since is beyond it."""
         wal_end, transactions = self._kept_alive, self._transactions
         if wal_end is None or transactions.open:
             return

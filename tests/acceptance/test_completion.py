@@ -6,7 +6,11 @@ import json
 import math
 from typing import Any
 
+import pytest
+
 from tests.harness import Command, Source
+
+pytestmark = pytest.mark.matrix
 
 TABLE = "CREATE TABLE t (a int, b text, v float8, n numeric(8,2), big text, PRIMARY KEY (b, a))"
 
@@ -16,7 +20,8 @@ def _headers(record: Any) -> dict[str, Any]:
 
 
 def test_unchanged_toast_and_hidden_nan(source: Source, command: Command) -> None:
-    """Many rows of one transaction, some of them gone when they are read."""
+    """Many rows of one transaction, some of them gone when they are read; a newer plugin prints NaN itself."""
+    printed = source.prints_nan()
     source.execute(TABLE, "ALTER TABLE t ALTER COLUMN big SET STORAGE external")
     assert command.run("run", "--once").returncode == 0
     source.execute(
@@ -32,8 +37,9 @@ def test_unchanged_toast_and_hidden_nan(source: Source, command: Command) -> Non
     assert len(created) == 1200
     for record in created:
         after = record.value["after"]
-        assert _headers(record) == {"__producer.reread": ["v", "n"]}
-        assert (after["v"] is not None and math.isnan(after["v"])) == (after["a"] % 2 == 0 and after["a"] % 3 != 0)
+        assert _headers(record) == ({} if printed else {"__producer.reread": ["v", "n"]})
+        known = printed or after["a"] % 3 != 0
+        assert (after["v"] is not None and math.isnan(after["v"])) == (after["a"] % 2 == 0 and known)
     updated = [record for record in records if record.value["op"] == "u"]
     assert len(updated) == 600
     for record in updated:

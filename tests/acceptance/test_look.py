@@ -47,7 +47,8 @@ def test_check_status_schemas_tail_and_slot_drop(source: Source, command: Comman
     assert checked.returncode == 0, checked.stdout
     findings = json.loads(checked.stdout)["findings"]
     assert {finding["status"] for finding in findings} <= {"ok", "warning"}
-    assert any("public.t.price" in finding["detail"] for finding in findings), "NaN is hidden by wal2json 2.5"
+    hidden = any("public.t.price" in finding["detail"] for finding in findings)
+    assert hidden is not source.prints_nan(), "NaN is hidden by wal2json before 2.6"
 
     before = json.loads(command.run("status", "--json").stdout)
     assert (before["slot"], before["snapshot"]["state"]) == (None, None)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.harness import Command, Source
+
+pytestmark = pytest.mark.matrix
 
 ODD = """"Q S.ü"."T.a,b*'""x\\ é\""""
 LONG = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789x"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import pytest
+
 from producer.lsn import Lsn
 from tests.harness import Command, Source, folded, wait_for
 
@@ -22,6 +24,7 @@ def wait_for_events(command: Command, count: int, table: str = "public.t") -> li
     return events(command, table)
 
 
+@pytest.mark.matrix
 def test_columns_come_and_go_while_it_runs(source: Source, command: Command) -> None:
     """Every event has the shape of its own moment."""
     source.execute(TABLE)
@@ -44,6 +47,7 @@ def test_columns_come_and_go_while_it_runs(source: Source, command: Command) -> 
     assert running.stop() == 0
 
 
+@pytest.mark.matrix
 def test_a_change_of_the_key(source: Source, command: Command) -> None:
     """Delete, tombstone, create; headers name the other key; ordinals count both events."""
     source.execute(TABLE, "INSERT INTO t VALUES (1, 'a')")
@@ -64,6 +68,7 @@ def test_a_change_of_the_key(source: Source, command: Command) -> None:
     assert [event.value["source"]["ordinal"] for event in (deleted, created)] == [1, 2]
 
 
+@pytest.mark.matrix
 def test_the_source_block(source: Source, command: Command) -> None:
     """Positions, transaction, times: what a consumer orders and de-duplicates by."""
     source.execute(TABLE)
@@ -88,6 +93,7 @@ def test_the_source_block(source: Source, command: Command) -> None:
         assert block["ts_ns"] == block["ts_us"] * 1000
 
 
+@pytest.mark.matrix
 def test_replica_identities(source: Source, command: Command) -> None:
     """FULL sends the whole before-image; an index gives the key; nothing is invented."""
     source.execute(
@@ -112,6 +118,7 @@ def test_replica_identities(source: Source, command: Command) -> None:
     assert deleted.value["before"] == {"id": None, "code": "k", "v": None}
 
 
+@pytest.mark.matrix
 def test_truncate_reaches_every_partition(source: Source, command: Command) -> None:
     """One event a table, null key, the same position everywhere."""
     source.execute(TABLE, "CREATE TABLE u (id int PRIMARY KEY REFERENCES t)", "INSERT INTO t VALUES (1)")
@@ -150,6 +157,7 @@ def test_snapshot_markers(source: Source, command: Command) -> None:
     assert {(record.value["source"]["ordinal"], record.value["op"]) for record in records} == {(0, "r")}
 
 
+@pytest.mark.matrix
 def test_an_idle_database_moves_its_slot(source: Source, command: Command) -> None:
     """Work elsewhere on the server, nothing here: the slot holds no WAL back."""
     source.execute(TABLE)

@@ -136,6 +136,7 @@ def test_what_was_rolled_back_never_happened(source: Source, command: Command) -
     assert json.loads(blocks[2]["sequence"])[0] == str(blocks[0]["commit_lsn"])
 
 
+@pytest.mark.matrix
 def test_writes_in_another_database_move_our_slot(source: Source, command: Command) -> None:
     """Contract 3: the slot of an idle database follows, with nothing written to it or to its topics."""
     source.execute(TABLE)

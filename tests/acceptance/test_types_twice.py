@@ -12,6 +12,8 @@ from producer import __version__
 from producer.sink.consume import LogReader, consumer_config
 from tests.harness import Command, Source
 
+pytestmark = pytest.mark.matrix
+
 TYPES = (
     "CREATE TYPE mood AS ENUM ('sad', 'ok')",
     "CREATE DOMAIN posint AS int CHECK (VALUE > 0)",

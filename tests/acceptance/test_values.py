@@ -11,6 +11,8 @@ import pytest
 
 from tests.harness import Command, Source
 
+pytestmark = pytest.mark.matrix
+
 NAN = "a number that is not one"
 
 # (column type, SQL literal, what a consumer decodes)
@@ -28,8 +30,6 @@ VALUES: list[tuple[str, str, Any]] = [
     ("double precision", "'5e-324'", 5e-324),
     ("numeric(3,2)", "1.1", Decimal("1.10")),
     ("numeric(20,10)", "-1234567890.0987654321", Decimal("-1234567890.0987654321")),
-    ("numeric(5,-2)", "12345", Decimal(12300)),
-    ("numeric(3,5)", "0.00123", Decimal("0.00123")),
     ("numeric", "10.1111", {"scale": 4, "value": (101111).to_bytes(3, "big")}),
     ("numeric", "1.50000", {"scale": 5, "value": (150000).to_bytes(3, "big")}),
     ("numeric", f"'{'9' * 1000}'", {"scale": 0, "value": (10**1000 - 1).to_bytes(416, "big").lstrip(b"\\0")}),
@@ -90,6 +90,11 @@ VALUES: list[tuple[str, str, Any]] = [
     ("mood[]", "'{ok,NULL}'", ["ok", None]),
     ("integer[][]", "'{{1,2},{3,4}}'", [[1, 2], [3, 4]]),
 ]
+# A server before 15 refuses such scales.
+VALUES_SINCE_15: list[tuple[str, str, Any]] = [
+    ("numeric(5,-2)", "12345", Decimal(12300)),
+    ("numeric(3,5)", "0.00123", Decimal("0.00123")),
+]
 TYPES = (
     "CREATE TYPE mood AS ENUM ('sad', 'ok')",
     "CREATE DOMAIN posint AS int CHECK (VALUE > 0)",
@@ -106,16 +111,12 @@ def comparable(value: Any) -> Any:
     return NAN if isinstance(value, float) and math.isnan(value) else value
 
 
-@pytest.fixture(scope="module")
-def expected() -> dict[str, Any]:
-    """By column."""
-    return {f"c{place}": value for place, (_, _, value) in enumerate(VALUES)}
-
-
-def test_every_type_on_both_paths(source: Source, command: Command, expected: dict[str, Any]) -> None:
+def test_every_type_on_both_paths(source: Source, command: Command) -> None:
     """One table with a column for each value, one row copied, one streamed, one of nulls."""
-    columns = ", ".join(f"c{place} {kind}" for place, (kind, _, _) in enumerate(VALUES))
-    literals = ", ".join(literal for _, literal, _ in VALUES)
+    known = VALUES + (VALUES_SINCE_15 if source.major() >= 15 else [])
+    expected = {f"c{place}": value for place, (_, _, value) in enumerate(known)}
+    columns = ", ".join(f"c{place} {kind}" for place, (kind, _, _) in enumerate(known))
+    literals = ", ".join(literal for _, literal, _ in known)
     source.execute(*TYPES, f"CREATE TABLE t (id int PRIMARY KEY, {columns})", f"INSERT INTO t VALUES (1, {literals})")
     first = command.run("run", "--once")
     assert first.returncode == 0, first.stderr
