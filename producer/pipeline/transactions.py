@@ -187,7 +187,12 @@ class Transactions:
             result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
         except FormError as second:
             raise self._refused(shape.relation, lsn, second) from (error or second)
-        if result in (SHAPE, OTHER):
+        if result == OTHER:
+            raise DecodeError(
+                f"a row of {shape.relation.qualified_name} at {lsn} is not of the transaction that is open",
+                remedy="this is a fault of the plugin or of the producer: report it",
+            )
+        if result == SHAPE:
             raise ConversionError(
                 f"a row of {shape.relation.qualified_name} at {lsn} does not match the shape that it names",
                 remedy="report it with the plugin's version; table.exclude.list leaves the table out",
@@ -212,13 +217,13 @@ class Transactions:
         except (KafkaException, BufferError) as error:
             raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
         self._progress.tracker.add(group, size)
-        self._handed_over(group, size)
-
-    def _handed_over(self, group: Group, size: int) -> None:
         self.unserved_bytes += size
         if group.pending >= _PART_RECORDS:
-            self._progress.tracker.close(group)
-            self._group = self._progress.tracker.open(self._next_position().commit_lsn)
+            self._cut(group)
+
+    def _cut(self, group: Group) -> None:
+        self._progress.tracker.close(group)
+        self._group = self._progress.tracker.open(self._next_position().commit_lsn)
 
     def _tombstone(self, topic: str, key: bytes | None) -> None:
         if key is not None and self._tombstones:
@@ -244,7 +249,9 @@ class Transactions:
         assert group is not None
         before = group.size
         self._sink.send(topic, key, value, group, headers=headers)
-        self._handed_over(group, group.size - before)
+        self.unserved_bytes += group.size - before
+        if group.pending >= _PART_RECORDS:
+            self._cut(group)
 
     def _open(self, begin: Begin) -> None:
         self._begin = begin
