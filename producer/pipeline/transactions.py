@@ -9,23 +9,22 @@ from confluent_kafka import KafkaException
 
 from producer.acks import Group
 from producer.clock import Clock
-from producer.decode import wal2json
-from producer.decode.wal2json import Begin, Commit, LogicalMessage, Record, RowShape, Truncate
+from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
 from producer.errors import ConversionError, DecodeError, UnsupportedEvent
-from producer.events import Position, Relation
+from producer.events import Position
 from producer.lsn import Lsn
-from producer.pipeline.completion import ColumnGone, Completion
+from producer.pipeline.completion import Completion
 from producer.pipeline.connector import Connector
 from producer.pipeline.later import LaterReadings
 from producer.pipeline.messages import Messages
-from producer.pipeline.plans import Shape
+from producer.pipeline.misfits import Misfits, decoded
 from producer.pipeline.poison import Poison, Salvaged
 from producer.pipeline.progress import Committed, Progress
 from producer.pipeline.tables import Tables
 from producer.pipeline.transaction_metadata import TransactionMetadata
 from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Headers, Sink
-from producer.source.replication import XLOG_HEADER, data_start
+from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
 from producer.transcode.plan import FormError
 from producer.transcode.source_block import Parts, times, truncate_value
@@ -36,8 +35,6 @@ _PART_RECORDS = 1000
 # Where a record names its action: `{"action":"I"`.
 _ACTION = 11
 _INSERT = ord("I")
-# Beside the walker's codes: a row of a table that is not selected.
-_NOT_OURS = 5
 _EVENTS = (RECORD, DELETE, KEY_CHANGE)
 
 
@@ -65,7 +62,6 @@ class Transactions:
         self._tables = tables
         self._sink = sink
         self._progress = progress
-        self._completion = completion
         self._previous_commit = previous_commit
         self._later = later
         self._unseen = connector.unseen
@@ -82,9 +78,7 @@ class Transactions:
             dead_letters=connector.dead_letters,
             tombstones=self._tombstones,
         )
-        self._row = b""
-        """The row at hand, as it was walked last: completed, perhaps."""
-        self._headers: Headers = []
+        self._misfits = Misfits(walker=connector.walker, catalog=catalog, tables=tables, completion=completion)
         self._truncated_at: Lsn | None = None
         self._begin: Begin | None = None
         self._parts: Parts | None = None
@@ -107,7 +101,7 @@ class Transactions:
             DecodeError, ConversionError, UnsupportedEvent: it cannot be carried.
         """
         if self._begin is not None:
-            self._row = message
+            self._misfits.row = message
             try:
                 result = self._walk(message)
             except ConversionError as error:
@@ -115,7 +109,7 @@ class Transactions:
                 return
             if result != OTHER:
                 return
-        record = _decoded(message)
+        record = decoded(message)
         match record:
             case Begin():
                 self._open(record)
@@ -136,18 +130,17 @@ class Transactions:
         try:
             result = walker.row(message, XLOG_HEADER, self._ordinal + 1)
         except FormError as error:
-            result = self._again(message, error)
+            result = self._misfits.fit(message, self._ordinal + 1, error)
         else:
             if result == SHAPE:
-                result = self._again(message, None)
+                result = self._misfits.fit(message, self._ordinal + 1, None)
             elif walker.suspects and result not in (OTHER, DELETE):
-                result = self._unhide(message)
+                result = self._misfits.unhide(message, self._ordinal + 1)
         if self._unannounced and result in _EVENTS:
             self._announce()
         if result == RECORD:
-            if self._headers:
-                self._send_with_headers(walker.topic, walker.key, walker.value, self._headers)
-                self._headers = []
+            if self._misfits.headers:
+                self._send_with_headers(walker.topic, walker.key, walker.value, self._misfits.take_headers())
             else:
                 self._send(walker.topic, walker.key, walker.value)
             self._ordinal += 1
@@ -165,8 +158,8 @@ class Transactions:
 
     def _set_aside(self, error: ConversionError) -> None:
         """A row that no record can carry takes its ordinals all the same: positions do not depend on tolerance."""
-        headers, self._headers = self._headers, []
-        self._send_salvaged(self._poison.row(self._row, error, self._next_position(), headers))
+        headers = self._misfits.take_headers()
+        self._send_salvaged(self._poison.row(self._misfits.row, error, self._next_position(), headers))
 
     def _send_salvaged(self, salvaged: Salvaged) -> None:
         self._announce()
@@ -177,70 +170,6 @@ class Transactions:
             self._send_with_headers(record.topic, record.key, record.value, record.headers)
         self._ordinal += salvaged.ordinals
 
-    def _again(self, message: bytes, error: FormError | None) -> int:
-        """The row does not fit its plan: find its shape, then walk it once more."""
-        record = _decoded(message)
-        if not isinstance(record, RowShape):
-            return OTHER
-        if not self._tables.wants(self._catalog, record.schema, record.table):
-            return _NOT_OURS
-        shape, missing = self._tables.reshape(self._catalog, record)
-        if missing:
-            try:
-                message, self._headers = self._completion.unchanged(message, XLOG_HEADER, shape, missing, record.lsn)
-            except ColumnGone:
-                shape, missing = self._tables.reshape(self._catalog, record, look=True)
-                if missing:
-                    message, self._headers = self._completion.unchanged(
-                        message, XLOG_HEADER, shape, missing, record.lsn, again=True
-                    )
-            self._row = message
-        result = self._walk_again(message, shape, record.lsn, error)
-        return self._unhide(message) if self._walker.suspects and result != DELETE else result
-
-    def _unhide(self, message: bytes) -> int:
-        """A number is null that may be a NaN: read it again, walk the completed row."""
-        lsn = Lsn(self._walker.lsn)
-        shape = self._tables.walked(self._walker.plan())
-        message, headers = self._completion.hidden(message, XLOG_HEADER, shape, lsn)
-        self._headers = self._headers + headers
-        self._row = message
-        result = self._walk_again(message, shape, lsn, None)
-        if self._walker.holes:
-            raise ConversionError(
-                f"table {shape.relation.qualified_name} at {lsn}: a column that is NOT NULL holds NaN or Infinity, "
-                "which the plugin prints as null, and the row is gone or changed since",
-                remedy="install wal2json 2.6 or newer, or set value.nullability=relaxed",
-            )
-        return result
-
-    def _walk_again(self, message: bytes, shape: Shape, lsn: Lsn, error: FormError | None) -> int:
-        try:
-            result = self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
-        except FormError:
-            # The catalogue of now, which was just read, may be ahead in what no row tells.
-            try:
-                result = self._tables.otherwise(
-                    shape, self._walker.column, lambda: self._walker.row(message, XLOG_HEADER, self._ordinal + 1)
-                )
-            except FormError as second:
-                raise self._refused(shape.relation, lsn, second) from (error or second)
-        if result in (SHAPE, OTHER):
-            raise ConversionError(
-                f"a row of {shape.relation.qualified_name} at {lsn} does not match the shape that it names",
-                remedy="report it with the plugin's version; table.exclude.list leaves the table out",
-            )
-        return result
-
-    def _refused(self, relation: Relation, lsn: Lsn, error: FormError) -> ConversionError:
-        column = self._walker.column
-        name = relation.columns[column].name if 0 <= column < len(relation.columns) else "?"
-        return ConversionError(
-            f"table {relation.qualified_name}, column {name}, at {lsn}: {error.reason}",
-            remedy=error.remedy,
-            column=name,
-        )
-
     def _send(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         group = self._group
         assert group is not None
@@ -250,13 +179,13 @@ class Transactions:
         except (KafkaException, BufferError) as error:
             raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
         self._progress.tracker.add(group, size)
-        self._handed_over(group, size)
-
-    def _handed_over(self, group: Group, size: int) -> None:
         self.unserved_bytes += size
         if group.pending >= _PART_RECORDS:
-            self._progress.tracker.close(group)
-            self._group = self._progress.tracker.open(self._next_position().commit_lsn)
+            self._cut(group)
+
+    def _cut(self, group: Group) -> None:
+        self._progress.tracker.close(group)
+        self._group = self._progress.tracker.open(self._next_position().commit_lsn)
 
     def _tombstone(self, topic: str, key: bytes | None) -> None:
         if key is not None and self._tombstones:
@@ -268,10 +197,10 @@ class Transactions:
         topic, old, new = walker.topic, walker.old_key, walker.key
         assert old is not None
         assert new is not None
-        created = [("__debezium.oldkey", old), *self._headers]
+        created = [("__debezium.oldkey", old), *self._misfits.headers]
         # Known before the delete has gone out: what of the two can be sent is for one place to say.
         self._dead_letters.demand_fit(topic, new, walker.value, created)
-        self._headers = []
+        self._misfits.take_headers()
         self._send_with_headers(topic, old, walker.old_value, [("__debezium.newkey", new)])
         self._tombstone(topic, old)
         self._send_with_headers(topic, new, walker.value, created)
@@ -282,7 +211,9 @@ class Transactions:
         assert group is not None
         before = group.size
         self._sink.send(topic, key, value, group, headers=headers)
-        self._handed_over(group, group.size - before)
+        self.unserved_bytes += group.size - before
+        if group.pending >= _PART_RECORDS:
+            self._cut(group)
 
     def _open(self, begin: Begin) -> None:
         if self._later.due(begin.commit_lsn):
@@ -384,15 +315,3 @@ class Transactions:
         """The position of the event at hand."""
         assert self._begin is not None
         return Position(self._begin.commit_lsn, self._ordinal + 1)
-
-
-def _decoded(message: bytes) -> Record:
-    """The general path's reading of a message.
-
-    Raises:
-        DecodeError: it cannot be read. Its header tells where it stands; its payload is not to be trusted.
-    """
-    try:
-        return wal2json.decode(message, XLOG_HEADER)
-    except DecodeError as error:
-        raise DecodeError(f"the message at {data_start(message)}: {error.message}", remedy=error.remedy) from error
