@@ -5,8 +5,8 @@ from __future__ import annotations
 from producer.observe import Counters
 from producer.pipeline import stages
 from producer.pipeline.connector import Connector
-from producer.pipeline.dead_letters import DeadLetters
-from producer.pipeline.side_topics import SideTopics
+from producer.pipeline.side.dead_letters import DeadLetters
+from producer.pipeline.side.topics import SideTopics
 from producer.pipeline.stop import Stop
 from producer.settings import load_settings
 from producer.sink.memory import MemorySink

@@ -12,8 +12,9 @@ import click
 
 from producer.errors import ProducerError, Verdict
 from producer.events import Relation
-from producer.pipeline import columns, stages
-from producer.pipeline.side_topics import SideTopics
+from producer.pipeline import stages
+from producer.pipeline.side.topics import SideTopics
+from producer.pipeline.tables import columns
 from producer.schema import avro, topics
 from producer.schema.registry import Registry
 from producer.schema.types import Modes

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from producer.clock import Clock
 from producer.observe import Counters
-from producer.pipeline.dead_letters import DeadLetters
-from producer.pipeline.side_topics import SideTopics
+from producer.pipeline.side.dead_letters import DeadLetters
+from producer.pipeline.side.topics import SideTopics
 from producer.pipeline.stop import Stop
 from producer.settings import Settings
 from producer.source.wire import Server

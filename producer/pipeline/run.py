@@ -19,16 +19,19 @@ from producer.errors import DecodeError, KafkaUnavailable, PostgresUnavailable, 
 from producer.events import Relation
 from producer.lsn import Lsn
 from producer.observe import Counters
-from producer.pipeline import columns, dead_letters, lost_changes, stages
+from producer.pipeline import stages
 from producer.pipeline.connector import Connector
-from producer.pipeline.dead_letters import DeadLetters
-from producer.pipeline.handover import Handover, Source, Start
-from producer.pipeline.lost_changes import LostChanges
 from producer.pipeline.progress import Progress
-from producer.pipeline.side_topics import SideTopics
+from producer.pipeline.side import dead_letters
+from producer.pipeline.side.dead_letters import DeadLetters
+from producer.pipeline.side.topics import SideTopics
+from producer.pipeline.snapshot.handover import Handover, Source, Start
 from producer.pipeline.stop import Stop
-from producer.pipeline.stream import StreamLoop
-from producer.pipeline.tables import Tables
+from producer.pipeline.stream import lost_changes
+from producer.pipeline.stream.loop import StreamLoop
+from producer.pipeline.stream.lost_changes import LostChanges
+from producer.pipeline.tables import columns
+from producer.pipeline.tables.tables import Tables
 from producer.schema.registry import Registry
 from producer.settings import Settings
 from producer.sink.offsets import Loaded, OffsetsTopic

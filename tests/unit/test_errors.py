@@ -13,7 +13,7 @@ from producer.errors import ProducerError, Verdict
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.observe import Counters
-from producer.pipeline.dead_letters import DeadLetters, Letter
+from producer.pipeline.side.dead_letters import DeadLetters, Letter
 from producer.settings import load_settings
 from producer.sink.memory import MemorySink
 

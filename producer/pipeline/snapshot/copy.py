@@ -17,10 +17,10 @@ from producer.errors import ConversionError, KafkaUnavailable
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.observe import SnapshotProgress
-from producer.pipeline import poison_copy
 from producer.pipeline.connector import Connector
-from producer.pipeline.plans import Shape
-from producer.pipeline.tables import Tables
+from producer.pipeline.snapshot import poison as poison_copy
+from producer.pipeline.tables.plans import Shape
+from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
 from producer.sink.offsets import OffsetsTopic, TableMark
 from producer.sink.protocol import Sink

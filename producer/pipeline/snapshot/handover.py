@@ -17,8 +17,8 @@ from producer.errors import ProducerError, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.pipeline import stages
 from producer.pipeline.connector import Connector
-from producer.pipeline.snapshot import SnapshotCopy
-from producer.pipeline.tables import Tables
+from producer.pipeline.snapshot.copy import SnapshotCopy
+from producer.pipeline.tables.tables import Tables
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.source import slot

@@ -13,8 +13,8 @@ from producer import observe
 from producer.decode.wal2json import RowShape
 from producer.errors import ConversionError, ServerNotReady
 from producer.events import Column, Relation
-from producer.pipeline.memory import ShapeMemory
-from producer.pipeline.plans import Plans, Shape
+from producer.pipeline.tables.memory import ShapeMemory
+from producer.pipeline.tables.plans import Plans, Shape
 from producer.schema import shape, topics, variants
 from producer.schema.registry import Registry
 from producer.settings import Settings

@@ -10,9 +10,9 @@ from producer.decode.wal2json import Record, RowShape
 from producer.errors import ConversionError, DecodeError
 from producer.events import Relation
 from producer.lsn import Lsn
-from producer.pipeline.completion import ColumnGone, Completion
-from producer.pipeline.plans import Shape
-from producer.pipeline.tables import Tables
+from producer.pipeline.stream.completion import ColumnGone, Completion
+from producer.pipeline.tables.plans import Shape
+from producer.pipeline.tables.tables import Tables
 from producer.sink.protocol import Headers
 from producer.source.replication import XLOG_HEADER, data_start
 from producer.source.wire import Connection

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from producer.errors import ProducerError
-from producer.pipeline.heartbeat import Heartbeat
+from producer.pipeline.side.heartbeat import Heartbeat
 from producer.sink.memory import MemorySink
 from tests.connector import StillClock, connector
 

@@ -15,10 +15,10 @@ from producer.decode import wal2json
 from producer.decode.wal2json import LoggedColumn, RowShape, RowValues, Truncate
 from producer.errors import ConversionError
 from producer.events import Position
-from producer.pipeline.completion import Completion
-from producer.pipeline.dead_letters import DeadLetters, Letter, Outgoing
-from producer.pipeline.plans import Shape
-from producer.pipeline.tables import Tables
+from producer.pipeline.side.dead_letters import DeadLetters, Letter, Outgoing
+from producer.pipeline.stream.completion import Completion
+from producer.pipeline.tables.plans import Shape
+from producer.pipeline.tables.tables import Tables
 from producer.sink.protocol import Headers
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection

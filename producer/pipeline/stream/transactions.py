@@ -13,15 +13,15 @@ from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Tr
 from producer.errors import ConversionError, DecodeError, UnsupportedEvent
 from producer.events import Position
 from producer.lsn import Lsn
-from producer.pipeline.completion import Completion
 from producer.pipeline.connector import Connector
-from producer.pipeline.later import LaterReadings
-from producer.pipeline.messages import Messages
-from producer.pipeline.misfits import Misfits, decoded
-from producer.pipeline.poison import Poison, Salvaged
 from producer.pipeline.progress import Committed, Progress
-from producer.pipeline.tables import Tables
-from producer.pipeline.transaction_metadata import TransactionMetadata
+from producer.pipeline.side.messages import Messages
+from producer.pipeline.side.transactions import TransactionMetadata
+from producer.pipeline.snapshot.later import LaterReadings
+from producer.pipeline.stream.completion import Completion
+from producer.pipeline.stream.misfits import Misfits, decoded
+from producer.pipeline.stream.poison import Poison, Salvaged
+from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Headers, Sink
 from producer.source.replication import XLOG_HEADER

@@ -7,7 +7,7 @@ import pytest
 from producer.acks import Tracker
 from producer.decode.wal2json import LogicalMessage
 from producer.lsn import Lsn
-from producer.pipeline.messages import Messages
+from producer.pipeline.side.messages import Messages
 from producer.sink.memory import MemorySink
 from tests.connector import StillClock, connector
 

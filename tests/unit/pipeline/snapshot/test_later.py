@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from producer.lsn import Lsn
-from producer.pipeline.later import Reading
+from producer.pipeline.snapshot.later import Reading
 from producer.source import visibility
 from producer.source.catalog import Table
 from producer.source.snapshot import TableReader

@@ -13,7 +13,7 @@ import fastavro
 from producer.acks import Group
 from producer.decode.wal2json import Begin
 from producer.pipeline.connector import Connector
-from producer.pipeline.messages import COLLECTION, NAMES
+from producer.pipeline.side.messages import COLLECTION, NAMES
 from producer.sink.protocol import Sink
 
 

@@ -23,7 +23,7 @@ from producer.decode.wal2json import RowValues
 from producer.errors import ConversionError, PostgresUnavailable
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
-from producer.pipeline.plans import Shape
+from producer.pipeline.tables.plans import Shape
 from producer.sink.protocol import Headers
 from producer.source import visibility
 from producer.source.wire import Connection, Server, explained

@@ -12,8 +12,8 @@ from producer.decode import copytext
 from producer.errors import ConversionError
 from producer.events import Position
 from producer.lsn import Lsn
-from producer.pipeline.dead_letters import DeadLetters, Letter, Outgoing
-from producer.pipeline.plans import Shape
+from producer.pipeline.side.dead_letters import DeadLetters, Letter, Outgoing
+from producer.pipeline.tables.plans import Shape
 from producer.transcode.plan import FormError
 from producer.transcode.walker import Walker
 

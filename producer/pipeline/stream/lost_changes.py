@@ -12,7 +12,7 @@ import psycopg
 
 from producer import observe
 from producer.observe import Counters
-from producer.pipeline.tables import Tables
+from producer.pipeline.tables.tables import Tables
 from producer.source.wire import Connection
 
 _log = observe.logger("producer.lost_changes")

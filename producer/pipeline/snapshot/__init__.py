@@ -1,0 +1,1 @@
+"""Copying tables: the way to where a stream begins, and readings beside it."""

@@ -1,0 +1,1 @@
+"""The running stream: messages in, records out."""

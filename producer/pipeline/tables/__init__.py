@@ -1,0 +1,1 @@
+"""The selected tables: their shapes, plans, what is remembered and refused of them."""
