@@ -37,6 +37,17 @@ def test_arrays_of_another_depth_are_named(source: Source, command: Command) -> 
     assert not any(name.startswith("array") for name in as_text), "text has no depth"
 
 
+def test_virtual_columns_are_named(source: Source, command: Command) -> None:
+    """From PostgreSQL 18 on, where they are the kind that is made when none is named."""
+    virtual = int(source.rows("SHOW server_version_num")[0][0]) >= 180000
+    kind = "VIRTUAL" if virtual else "STORED"
+    source.execute(f"CREATE TABLE t (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) {kind})")
+    found = _findings(command)
+    assert ("virtual columns" in found) == virtual
+    if virtual:
+        assert "public.t.twice" in found["virtual columns"]["detail"]
+
+
 def test_rows_that_may_not_be_read_are_not_looked_at(source: Source, command: Command) -> None:
     """The rights are the finding."""
     source.execute(
