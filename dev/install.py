@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from dev.shell import StackError, run, say
 PG_MAJOR = 15
 PG_HOME = Path(f"/usr/lib/postgresql/{PG_MAJOR}")
 PG_BIN = PG_HOME / "bin"
+# Since this one a server refuses a plugin that it does not list: tests need one that does.
+_REFUSING_MINOR = 19
 
 
 def install(names: Collection[str], major: int = PG_MAJOR) -> None:
@@ -40,7 +43,7 @@ def _missing(names: Collection[str], major: int) -> list[str]:
     packages = []
     # Another major is fetched, not installed.
     if "postgres" in names and major == PG_MAJOR:
-        if not (PG_BIN / "postgres").exists():
+        if not (PG_BIN / "postgres").exists() or _minor() < _REFUSING_MINOR:
             packages.append(f"postgresql-{PG_MAJOR}")
         if not (PG_HOME / "lib" / "wal2json.so").exists():
             packages.append(f"postgresql-{PG_MAJOR}-wal2json")
@@ -51,6 +54,13 @@ def _missing(names: Collection[str], major: int) -> list[str]:
     if {"kafka", "registry", "connect"} & set(names) and shutil.which("mvn") is None:
         packages.append("maven")
     return packages
+
+
+def _minor() -> int:
+    """The installed server's minor release."""
+    shown = subprocess.run([PG_BIN / "postgres", "--version"], capture_output=True, text=True, check=True)
+    number = re.search(rf"\b{PG_MAJOR}\.(\d+)", shown.stdout)
+    return int(number[1]) if number else 0
 
 
 def _apt(packages: list[str]) -> None:
