@@ -18,7 +18,8 @@ ROW = (
     '{"name":"es","type":""Q S.ü"."My Enum"[]","value":"{\\"a b\\"}"},'
     '{"name":"w","type":"public."we""ird\\x"","value":null},{"name":"x","type":"public."tab\tx"","value":null},'
     '{"name":"t","type":"timestamp(3) with time zone","value":"\\"type\\":\\"integer\\",\\"value\\":1"},'
-    '{"name":"type","type":""char"","value":"c"}],"identity":[{"name":"id","type":"integer","value":1}]}'
+    '{"name":"type","type":""char"","value":"c"}],"identity":[{"name":"id","type":"integer","value":1}],'
+    '"pk":[{"name":"id","type":"integer"},{"name":"type","type":""char""}]}'
 ).encode()
 
 
@@ -42,6 +43,7 @@ def test_names_become_oids_and_the_row_json() -> None:
     assert isinstance(shape, RowShape)
     assert [column.type_oid for column in shape.columns] == [23, 4000000000, 16400, 16401, 1184, 18]
     assert shape.identity == (LoggedColumn("id", 23),)
+    assert mended.endswith(b',"pk":[{"name":"id","typeoid":23},{"name":"type","typeoid":18}]}')
 
 
 def test_a_type_that_is_gone_is_asked_for_again() -> None:
