@@ -74,3 +74,18 @@ def test_a_dropped_column_is_not_taken_for_an_unchanged_value(source: Source, co
     records = [record for record in everything if record.value["op"] == "u"]
     assert ["big" in record.value["after"] for record in records] == [True, False]
     assert all(not record.headers for record in records)
+
+
+def test_without_a_key_a_null_that_may_have_been_nan_says_so(source: Source, command: Command) -> None:
+    """Nothing can be read again: the null stays, a header names its column, and the log says it once."""
+    printed = source.prints_nan()
+    source.execute("CREATE TABLE t (a int, v float8, n numeric)", "ALTER TABLE t REPLICA IDENTITY FULL")
+    assert command.run("run", "--once").returncode == 0
+    source.execute("INSERT INTO t VALUES (1, NULL, 1), (2, 2, NULL)", "UPDATE t SET a = 3 WHERE a = 1")
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    records: list[Any] = list(command.records())
+    expected: list[dict[str, Any]] = [{"__producer.unread": [name]} for name in ("v", "n", "v")]
+    assert [_headers(record) for record in records] == ([{}] * 3 if printed else expected)
+    assert [record.value["after"] is not None for record in records] == [True] * 3
+    assert done.stderr.count("without a key no row can be read again") == (0 if printed else 1)

@@ -36,6 +36,10 @@ _log = observe.logger("producer.completion")
 _KEYS_A_QUERY = 500
 _VISIBLE_SECONDS = 30.0
 _VISIBLE_PAUSE = 0.001
+_REREAD = "__producer.reread"
+_UNREAD = "__producer.unread"
+HIDDEN = (_REREAD, _UNREAD)
+"""The headers that name numbers whose null may have been NaN."""
 # What helps where a row cannot be read again.
 _PLACEHOLDER = "set unchanged.toast.handling=placeholder (or null)"
 _NEWER_PLUGIN = "install wal2json 2.6 or newer: it prints NaN and Infinity, which may hide in this null"
@@ -71,6 +75,7 @@ class Completion:
         self._handling = handling
         self._placeholder = placeholder
         self._ahead = ahead
+        self._unread: set[str] = set()
         self._read_before: dict[tuple[Relation, tuple[Column, ...]], _Read] = {}
 
     def unchanged(
@@ -123,11 +128,24 @@ class Completion:
             return None
 
     def hidden(self, message: bytes, start: int, shape: Shape, lsn: Lsn) -> tuple[bytes, Headers]:
-        """Read again the numbers that are null in the record: they may be NaN or Infinity."""
+        """Read again the numbers that are null in the record: they may be NaN or Infinity.
+
+        A row without a key cannot be read again: the nulls stay, and a header says so.
+        """
         hiding = {plan.name for plan in shape.plan.columns if plan.hides_nan}
         relation = shape.relation
         columns = [column for column in relation.columns if column.name in hiding]
         found = wal2json.values(message, start)
+        suspects = [column.name for column in columns if found.columns.get(column.name) == b"null"]
+        names = json.dumps(suspects, ensure_ascii=False).encode()
+        if not relation.key:
+            if relation.qualified_name not in self._unread:
+                self._unread.add(relation.qualified_name)
+                _log.warning(
+                    "a null may hide NaN or Infinity, and without a key no row can be read again",
+                    table=relation.qualified_name, at=str(lsn), header=_UNREAD, remedy=_NEWER_PLUGIN,
+                )  # fmt: skip
+            return message, [(_UNREAD, names)]
         try:
             texts = self._read(
                 shape, found, columns, lsn, start,
@@ -136,10 +154,8 @@ class Completion:
         except ColumnGone:
             _log.warning("a null may have been NaN: its column is gone", table=relation.qualified_name, at=str(lsn))
             texts = None
-        suspects = [column.name for column in columns if found.columns.get(column.name) == b"null"]
-        header = ("__producer.reread", json.dumps(suspects, ensure_ascii=False).encode())
         added = {} if texts is None else {name: _json(texts[name]) for name in suspects}
-        return self._rebuilt(message, start, shape, found, added), [header]
+        return self._rebuilt(message, start, shape, found, added), [(_REREAD, names)]
 
     def _rebuilt(self, message: bytes, start: int, shape: Shape, found: RowValues, added: dict[str, bytes]) -> bytes:
         columns = []

@@ -16,7 +16,7 @@ from producer.decode.wal2json import LoggedColumn, RowShape, RowValues, Truncate
 from producer.errors import ConversionError
 from producer.events import Position
 from producer.pipeline.side.dead_letters import DeadLetters, Letter, Outgoing
-from producer.pipeline.stream.completion import Completion
+from producer.pipeline.stream.completion import HIDDEN, Completion
 from producer.pipeline.tables.plans import Shape
 from producer.pipeline.tables.tables import Tables
 from producer.sink.protocol import Headers
@@ -145,7 +145,7 @@ class Poison:
         headers = row.headers
         with self._by(lean, shape.plan):
             code = self._walk(message, row.position.ordinal)
-            if self._walker.suspects and not any(name == "__producer.reread" for name, _ in headers):
+            if self._walker.suspects and not any(name in HIDDEN for name, _ in headers):
                 try:
                     message, reread = self._completion.hidden(message, XLOG_HEADER, shape, row.logged.lsn)
                 except ConversionError:

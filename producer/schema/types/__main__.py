@@ -43,7 +43,8 @@ NaN and the infinities of `numeric` fit no decimal: they are a conversion failur
 (`NaN`, `Infinity`, `-Infinity`) or `double`. Debezium sends null. **Differs.**
 
 wal2json before 2.6 prints NaN and the infinities of `real`, `double precision` and `numeric` columns as null. There a
-null in such a column is read again by key; the header `__producer.reread` names the columns, and so does `check`.
+null in such a column is read again by key; the header `__producer.reread` names the columns, and so does `check`. In a
+table without a key nothing can be read again: the null stays, and the header `__producer.unread` names the columns.
 
 A stored generated column is like any other. A virtual one (PostgreSQL 18) is never logged, and left out; `check` names
 it.
