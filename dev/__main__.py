@@ -97,7 +97,12 @@ def _status(stack: Stack, *, as_json: bool) -> None:
         "kafka": stack.bootstrap_servers,
         "registry": stack.registry_url,
     }
-    versions = {"postgres": stack.postgres_version, "kafka": KAFKA_VERSION, "registry": APICURIO_VERSION}
+    versions = {
+        "postgres": stack.postgres_version,
+        "kafka": KAFKA_VERSION,
+        "registry": APICURIO_VERSION,
+        "connect": KAFKA_VERSION,
+    }
     rows = []
     if stack.running("connect"):
         where["connect"] = stack.connect_url

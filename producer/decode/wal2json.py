@@ -92,8 +92,11 @@ class RowShape:
 Record = Begin | Commit | Truncate | LogicalMessage | RowShape
 
 
-class NoTypeOids(Exception):
+class NoTypeOids(DecodeError):
     """The plugin (wal2json 2.3) prints no type OIDs: its type names must be asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("the plugin prints no type OIDs", remedy="install wal2json 2.5 or newer")
 
 
 class _Column(msgspec.Struct):
@@ -206,6 +209,8 @@ def decode(message: bytes, start: int = 0) -> Record:
             _shape(record.identity),
             None if record.pk is None else _shape(record.pk),
         )
+    except NoTypeOids:
+        raise
     except (msgspec.DecodeError, ValueError, DecodeError) as error:
         reason = error.message if isinstance(error, DecodeError) else error
         raise DecodeError(
@@ -255,22 +260,34 @@ def with_columns(message: bytes, start: int, columns: Sequence[bytes]) -> bytes:
     """The same record with other columns, each a JSON object; what stands before `start` stays."""
     begin = message.index(_COLUMNS, start) + len(_COLUMNS)
     end = message.find(_IDENTITY, begin)
-    if end < 0:
-        end = message.find(_PRIMARY, begin)
-    rest = message[end:] if end >= 0 else b"}"
+    rest = message[end:] if end >= 0 else _tail(message, begin)
     return message[:begin] + b",".join(columns) + b"]" + rest
 
 
 def with_identity(message: bytes, start: int, identity: Sequence[bytes]) -> bytes:
     """The same update with another old row, each of its columns a JSON object."""
-    return message[: message.index(_IDENTITY, start)] + _IDENTITY + b",".join(identity) + b"]}"
+    return message[: message.index(_IDENTITY, start)] + _IDENTITY + b",".join(identity) + b"]" + _tail(message, start)
 
 
 def as_delete(message: bytes, start: int, identity: Sequence[bytes]) -> bytes:
     """A delete in a row's place: of the same table, transaction and LSN."""
     at = start + len(_ACTION)
     marks = [place for place in (message.find(_COLUMNS, start), message.find(_IDENTITY, start)) if place >= 0]
-    return message[:at] + b"D" + message[at + 1 : min(marks)] + _IDENTITY + b",".join(identity) + b"]}"
+    return (
+        message[:at]
+        + b"D"
+        + message[at + 1 : min(marks)]
+        + _IDENTITY
+        + b",".join(identity)
+        + b"]"
+        + _tail(message, start)
+    )
+
+
+def _tail(message: bytes, start: int) -> bytes:
+    """What stands behind a row's columns: its table's primary key."""
+    at = message.find(_PRIMARY, start)
+    return message[at:] if at >= 0 else b"}"
 
 
 _ACTION = b'{"action":"'

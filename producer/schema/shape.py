@@ -113,13 +113,15 @@ def _columns(row: RowShape, logged: Sequence[LoggedColumn], known: Known) -> lis
     """
     # What names and types do not tell (modifiers, labels) is as it was before, until a value does not fit it.
     # A column that was dropped and made anew has two numbers: then the others' order alone decides.
+    first: list[Column | None] | None = None
     for relations in ((known.before, known.now), (known.now, known.before), ()):
         found = [_same(column, relations, known.now) for column in logged]
+        first = found if first is None else first
         numbers = _numbers(logged, [None if column is None else column.attnum for column in found], known, 0)
         if numbers is not None:
             break
     else:
-        missing = next(column for column, same in zip(logged, found, strict=True) if same is None)
+        missing = next((column for column, same in zip(logged, first or found, strict=True) if same is None), logged[0])
         raise ConversionError(
             f"table {row.schema}.{row.table} at {row.lsn}: column {missing.name} (type OID {missing.type_oid}) is "
             "not in the catalogue any more, and nothing tells what it was",

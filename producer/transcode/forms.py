@@ -26,7 +26,7 @@ if not cython.compiled:
 
 _REPORT = "this is a fault of the producer: report it with the column's type"
 _ALTERED = (
-    "attributes of its type were dropped before this row was read: leave the table out with table.exclude.list, "
+    "its type was altered before this row was read: leave the table out with table.exclude.list, "
     "or drop the slot for a new snapshot"
 )
 _AS_TEXT = "set array.handling.mode=string"
@@ -336,14 +336,12 @@ def _no_array() -> FormError:
 def _write_composite(out: Writer, codec: Codec, source: bytes, start: int, end: int) -> int:
     """Record text -> its attributes, one behind the other; nothing between two commas is null.
 
-    An older row lacks the attributes that its type was given since: they are null, as the server
-    itself shows them.
+    Their number must be the plan's: the text names none, and one that was dropped or added moves the others.
     """
     text: bytes = source[start:end]
     fields = _fields(text) if codec.attributes or text != b"()" else []
-    if len(fields) > len(codec.attributes):
+    if len(fields) != len(codec.attributes):
         raise FormError(f"the value has {len(fields)} attributes, its type {len(codec.attributes)}", _ALTERED)
-    fields += [None] * (len(codec.attributes) - len(fields))
     for attribute, field in zip(codec.attributes, fields, strict=True):
         if field is None:
             out.put(0)

@@ -193,11 +193,11 @@ def test_a_key_that_wal2json_prints_as_null(source: Source, command: Command) ->
 
 def test_a_row_that_nothing_explains(source: Source, command: Command) -> None:
     """Its column's type is gone. Keys and deletes need only the key; rows of today's shape go on."""
-    source.execute("CREATE TYPE mood AS ENUM ('ok')", "CREATE TABLE t (id int PRIMARY KEY, m mood, w text)")
-    source.execute("ALTER TABLE t REPLICA IDENTITY FULL")
+    source.execute("CREATE TABLE t (id int PRIMARY KEY, w text)", "ALTER TABLE t REPLICA IDENTITY FULL")
     synced(command)
     source.execute(
-        "INSERT INTO t VALUES (1, 'ok', 'x')", "UPDATE t SET id = 2", "DELETE FROM t", "ALTER TABLE t DROP COLUMN m",
+        "CREATE TYPE mood AS ENUM ('ok')", "ALTER TABLE t ADD COLUMN m mood",
+        "INSERT INTO t VALUES (1, 'x', 'ok')", "UPDATE t SET id = 2", "DELETE FROM t", "ALTER TABLE t DROP COLUMN m",
         "DROP TYPE mood", "INSERT INTO t VALUES (3, 'y')",
     )  # fmt: skip
     assert command.run("run", "--once").returncode == 4
@@ -265,7 +265,7 @@ def test_a_letter_shows_nothing_that_is_masked_or_left_out(source: Source, comma
 
 
 def test_a_truncate_of_a_table_that_is_gone(source: Source, command: Command) -> None:
-    """No row was read of it, so its shape is not known any more: a letter without a row, and the stream goes on."""
+    """No row was read of it in this stream; what it was is remembered."""
     source.execute(TABLE, "CREATE TABLE other (id int PRIMARY KEY)")
     synced(command)
     running = command.start("run", settings=ALL)
@@ -279,7 +279,5 @@ def test_a_truncate_of_a_table_that_is_gone(source: Source, command: Command) ->
     assert running.stop() == 0
     others: list[Any] = list(command.records("public.other"))
     assert [record.value["source"]["ordinal"] for record in others] == [1, 3]
-    (letter,) = letters(command)
-    assert (letter.key, letter.row) == (None, {})
-    assert letter.ours("table", "key", "ordinal") == ("public.t", "null", "2")
-    assert letter.headers["__connect.errors.topic"] == f"{command.prefix}.public.t"
+    assert events(command) == [("t", None, 2)]
+    assert letters(command) == []

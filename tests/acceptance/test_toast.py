@@ -81,14 +81,10 @@ def _expected(column: str, handling: str, logged: bool) -> tuple[str, Any]:
 
 @pytest.mark.parametrize("handling", ["placeholder", "null"])
 def test_no_key_is_needed_when_nothing_is_read(source: Source, command: Command, handling: str) -> None:
-    """The key has gone before the row is read: reselect cannot find the row, the others need not."""
+    """The key has gone before the row is read; the row itself still tells what it was."""
     source.execute(*TABLE, "DROP INDEX t_code_idx", ROW)
     synced(command)
     source.execute("UPDATE t SET n = 2", "ALTER TABLE t DROP CONSTRAINT t_pkey")
-    done = command.run("run", "--once")
-    assert done.returncode == 4, done.stderr
-    assert "table public.t, column code, big, raw, s, doc, words, at 0/" in done.stderr
-    assert "without a key" in done.stderr
     synced(command, unchanged_toast_handling=handling)
     ((after, how),) = updates(command)
     assert (after["n"], how["big"], how["words"]) == (2, handling, "null")
