@@ -145,7 +145,7 @@ ROWS = (
         "numeric(10,2).", ("9.90",)),
     _of(
         "composite type, row type", _ADDRESS, "One nullable field for each attribute; the namespace is the prefix and "
-        "the type's schema. An attribute that was added later is null in older rows; drop or rename one only when the "
+        "the type's schema. A row has the attributes of its own moment; drop, rename or replace one only when the "
         "producer has caught up: the log does not tell what it was. Debezium leaves them out. **Differs.**",
         ('("Main St, 1",)',),
     ),
