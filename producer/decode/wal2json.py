@@ -92,11 +92,8 @@ class RowShape:
 Record = Begin | Commit | Truncate | LogicalMessage | RowShape
 
 
-class NoTypeOids(DecodeError):
+class NoTypeOids(Exception):
     """The plugin (wal2json 2.3) prints no type OIDs: its type names must be asked for."""
-
-    def __init__(self) -> None:
-        super().__init__("the plugin prints no type OIDs", remedy="install wal2json 2.5 or newer")
 
 
 class _Column(msgspec.Struct):
@@ -150,7 +147,8 @@ def options(
 
     Types are asked for as OIDs: type names in a quoted schema break the plugin's JSON before 2.7.
     The primary key is asked for: nothing else in an insert tells that the key's columns were changed.
-    `type_names` asks for names instead, for a plugin that cannot print OIDs.
+    `type_names` asks for names instead, for a plugin that cannot print OIDs, and not for the primary key: asked for
+    it, that plugin fails on a transaction that replaces one.
     """
     chosen = {
         "format-version": "2",
@@ -160,7 +158,7 @@ def options(
         "include-lsn": "1",
         "include-types": "1" if type_names else "0",
         "include-type-oids": "0" if type_names else "1",
-        "include-pk": "1",
+        "include-pk": "0" if type_names else "1",
         "actions": ",".join(action for op, action in _ACTIONS.items() if op not in skipped),
     }
     if not messages:
@@ -185,7 +183,7 @@ def decode(message: bytes, start: int = 0) -> Record:
     """Read one record, beginning at `start`.
 
     Raises:
-        DecodeError: with the head of a record that is no wal2json.
+        DecodeError: with the head of a record that is no wal2json, or of a change without its old key.
         NoTypeOids: a row of a plugin that prints none.
     """
     try:
@@ -200,7 +198,7 @@ def decode(message: bytes, start: int = 0) -> Record:
             return Truncate(record.schema, record.table, _lsn(record.lsn))
         if record.action == "M":
             raise ValueError("a logical message that does not begin like one")
-        return RowShape(
+        row = RowShape(
             record.action,
             record.schema,
             record.table,
@@ -209,8 +207,6 @@ def decode(message: bytes, start: int = 0) -> Record:
             _shape(record.identity),
             None if record.pk is None else _shape(record.pk),
         )
-    except NoTypeOids:
-        raise
     except (msgspec.DecodeError, ValueError, DecodeError) as error:
         reason = error.message if isinstance(error, DecodeError) else error
         raise DecodeError(
@@ -218,6 +214,14 @@ def decode(message: bytes, start: int = 0) -> Record:
             f"{head(message, start)}",
             remedy="report it with the plugin's version; to leave its table out, set table.exclude.list",
         ) from error
+    if row.action != "I" and not row.identity:
+        raise DecodeError(
+            f"a change of {row.schema}.{row.table} at {row.lsn} does not name its old row: wal2json 2.3 loses that "
+            "once a column of the key is renamed",
+            remedy="install wal2json 2.5 or newer on the server, and run again; or make the table's key anew, "
+            "pg-producer slot drop, and run for a new snapshot",
+        )
+    return row
 
 
 def head(message: bytes, start: int) -> str:

@@ -89,6 +89,11 @@ class Progress:
         return self.confirmable
 
     @property
+    def position(self) -> Offset:
+        """What the offsets topic holds."""
+        return self._stored
+
+    @property
     def failure(self) -> object | None:
         """The first delivery error, of a record or of the offsets record."""
         if self._writing is not None and self._writing[0].failure is not None:

@@ -15,7 +15,7 @@ from producer.clock import Clock
 from producer.decode import wal2json
 from producer.decode.type_names import TypeNames
 from producer.decode.wal2json import NoTypeOids
-from producer.errors import DecodeError, KafkaUnavailable, PostgresUnavailable, SlotInUse, TemporaryError
+from producer.errors import DecodeError, KafkaUnavailable, OperatorError, PostgresUnavailable, SlotInUse, TemporaryError
 from producer.events import Relation
 from producer.lsn import Lsn
 from producer.observe import Counters
@@ -25,7 +25,7 @@ from producer.pipeline.progress import Progress
 from producer.pipeline.side import dead_letters
 from producer.pipeline.side.dead_letters import DeadLetters
 from producer.pipeline.side.topics import SideTopics
-from producer.pipeline.snapshot.handover import Handover, Source, Start
+from producer.pipeline.snapshot.handover import Handover, Source, Start, await_reader_gone
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import lost_changes
 from producer.pipeline.stream.loop import StreamLoop
@@ -38,6 +38,7 @@ from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
 from producer.source import encoding, pg_types, preflight, slot, visibility
+from producer.source.catalog import Table
 from producer.source.replication import ReplicationStream
 from producer.source.wire import Connection, Server, connect, connect_replication, explained
 from producer.transcode.source_block import SourceBlock
@@ -51,6 +52,8 @@ _BACKOFF_SECONDS = 0.5
 _STANDBY_SECONDS = 1.0
 _STATUS_SHARE = 3
 _STORE_SECONDS = 3.0
+# What wal2json 2.3 does where a transaction replaces a primary key before its first row, and was asked for that key.
+_OLD_PLUGIN_FAILS = "could not find pg_class tuple for index"
 
 
 class Runner:
@@ -92,14 +95,6 @@ class Runner:
             try:
                 if self._with(sink):
                     return
-            except NoTypeOids as error:
-                if self._type_names:
-                    raise DecodeError(
-                        "the plugin prints neither the OIDs nor the names of types",
-                        remedy="install wal2json 2.5 or newer on the server",
-                    ) from error
-                self._type_names = True
-                _log.warning("wal2json prints no type OIDs: beginning again with type names, which is slower")
             except TemporaryError as error:
                 if self._stop.requested and isinstance(error, KafkaUnavailable):
                     # Told to stop, and Kafka does not take what is in flight: not an orderly end.
@@ -174,11 +169,41 @@ class Runner:
     def _stream(
         self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, start: Start
     ) -> None:
-        offset = start.offset
         self._remember_shapes(source.connection, tables)
         tables.stream()
+        progress = Progress(offsets, start.offset, self._clock)
+        try:
+            self._read(connector, source, tables, sink, offsets, progress, start.later)
+        except (NoTypeOids, OperatorError) as error:
+            old = isinstance(error, NoTypeOids) or _OLD_PLUGIN_FAILS in error.message
+            if self._type_names and isinstance(error, NoTypeOids):
+                raise DecodeError(
+                    "the plugin prints neither the OIDs nor the names of types",
+                    remedy="install wal2json 2.5 or newer on the server",
+                ) from error
+            if self._type_names or not old:
+                raise
+            self._type_names = True
+            tables.forget_plans()
+            _log.warning("wal2json prints no type OIDs: beginning again with type names, which is slower")
+            # What is known of the tables is of before their rows, and stays.
+            await_reader_gone(source.connection, self._settings.slot_name, self._clock)
+            progress = Progress(offsets, progress.position, self._clock)
+            self._read(connector, source, tables, sink, offsets, progress, start.later)
+
+    def _read(
+        self,
+        connector: Connector,
+        source: Source,
+        tables: Tables,
+        sink: Sink,
+        offsets: OffsetsTopic,
+        progress: Progress,
+        later: list[Table],
+    ) -> None:
+        """Stream from where `progress` stands."""
+        offset = progress.position
         target = source.identity.insert_lsn.page_start() if self._once and source.identity.insert_lsn else None
-        progress = Progress(offsets, offset, self._clock)
         replication = connect_replication(self._server)
         stream = ReplicationStream(replication, self._server, self._clock)
         with contextlib.closing(stream):
@@ -199,11 +224,12 @@ class Runner:
             known = self._start(stream, offset.lsn, options)
             tables.plans.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
             tables.plans.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known
+            tables.plans.primary_told = not self._type_names
             _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                started=self._recovered, offsets=offsets, wanted=start.later,
+                started=self._recovered, offsets=offsets, wanted=later,
             )  # fmt: skip
             try:
                 with contextlib.closing(loop):

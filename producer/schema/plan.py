@@ -32,6 +32,7 @@ def table_plan(
     modes: Modes,
     signed_oids: bool = True,
     nan_is_null: bool = False,
+    primary_told: bool = True,
     rules: Rules = (),
 ) -> TablePlan:
     """The plan of a relation whose schemas have these ids; `key_id` is None for null keys.
@@ -40,6 +41,8 @@ def table_plan(
 
     `signed_oids`: the plugin prints type OIDs from 2^31 on as negative numbers, as wal2json does
     before 2.7. A plan of the wrong kind matches no row of such a table: its rows are not lost.
+
+    `primary_told`: the plugin is asked for the primary key.
 
     `rules`: whose columns' values are masked. The key holds them as they are, as Debezium's does: cut or
     masked, two rows' keys would be one.
@@ -57,7 +60,7 @@ def table_plan(
         value_frame=_FRAME.pack(0, value_id),
         names=string(relation.schema) + string(relation.name),
         json_names='"schema":{},"table":{}'.format(*map(json_string, relation.logged_names)).encode(),
-        tail=_tail(relation, signed_oids),
+        tail=_tail(relation, signed_oids) if primary_told else b"}",
         order=() if order == tuple(sorted(order)) else order,
         full_identity=relation.identity == "full",
     )

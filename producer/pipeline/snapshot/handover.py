@@ -147,7 +147,7 @@ class Handover:
         try:
             # The session that is there already: a new one may be what was refused.
             connection = self._source.connection
-            _await_reader_gone(connection, name, self._connector.clock)
+            await_reader_gone(connection, name, self._connector.clock)
             slot.drop(connection, self._connector.server, name)
         except ProducerError as error:
             _log.error("the slot of a failed start could not be dropped", slot=name, reason=error.message)
@@ -202,8 +202,8 @@ class Handover:
             yield progress
 
 
-def _await_reader_gone(connection: Connection, name: str, clock: Clock) -> None:
-    """Wait a moment for the walsender that made the slot to end."""
+def await_reader_gone(connection: Connection, name: str, clock: Clock) -> None:
+    """Wait a moment for our own walsender to notice that we have left."""
     deadline = clock.monotonic() + 5
     while clock.monotonic() < deadline:
         found = slot.find(connection, name)

@@ -37,6 +37,8 @@ class Plans:
         """Whether the plugin prints NaN as null (wal2json before 2.6)."""
         self.signed_oids = True
         """Whether it prints an OID above 2^31 as a negative number (before 2.7)."""
+        self.primary_told = True
+        """Whether it is asked for the primary key (all but 2.3)."""
 
     def register(self, relations: Sequence[Relation], *, exact: bool = True) -> list[Shape]:
         """Register what their records need, several at once. Unless `exact`, any label of an enum is taken.
@@ -98,5 +100,6 @@ class Plans:
             modes=modes,
             signed_oids=self.signed_oids,
             nan_is_null=self.nan_is_null,
+            primary_told=self.primary_told,
             rules=self._rules,
         )

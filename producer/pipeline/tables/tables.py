@@ -140,6 +140,10 @@ class Tables:
                 self._baseline[names] = selection.sent(relation, self._settings)
         return now
 
+    def forget_plans(self) -> None:
+        """The plugin prints rows in another way from now on: no plan of before fits one."""
+        self._shapes.clear()
+
     def stream(self) -> None:
         """The stream begins: what is walked from now on is remembered."""
         for relation in self._baseline.values():

@@ -7,6 +7,7 @@ import pytest
 
 from producer.decode.type_names import TypeNames
 from producer.decode.wal2json import LoggedColumn, NoTypeOids, RowShape, decode, options
+from producer.errors import DecodeError
 
 OIDS = {
     "integer": 23, '"Q S.ü"."My Enum"[]': 4000000000, 'public."we""ird\\x"': 16400, "public.\"tab\tx\"": 16401,
@@ -67,4 +68,15 @@ def test_a_row_without_oids_is_told_apart_from_a_broken_one() -> None:
         decode(b'{"action":"D","lsn":"0/1","schema":"s","table":"t","identity":[{"name":"id","value":1}]}')
     for names in (False, True):
         chosen = options([("s", "t")], type_names=names)
-        assert (chosen["include-types"], chosen["include-type-oids"]) == (("1", "0") if names else ("0", "1"))
+        asked = [chosen[name] for name in ("include-types", "include-type-oids", "include-pk")]
+        assert asked == (["1", "0", "0"] if names else ["0", "1", "1"])
+
+
+@pytest.mark.parametrize("action", ["U", "D"])
+def test_a_change_without_its_old_key_stops(action: str) -> None:
+    """As that release prints it on a server 13 where a column of the key was renamed: no key is guessed."""
+    columns = b',"columns":[{"name":"n","typeoid":23,"value":1}]' if action == "U" else b""
+    row = b'{"action":"%b","lsn":"0/1","schema":"s","table":"t"%b,"identity":[]}' % (action.encode(), columns)
+    with pytest.raises(DecodeError, match=r"a change of s\.t at 0/1 does not name its old row") as error:
+        decode(row)
+    assert "install wal2json" in error.value.remedy

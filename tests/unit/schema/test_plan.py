@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import fastavro
 import pytest
@@ -85,6 +86,16 @@ def test_what_a_plan_says() -> None:
 def test_oids_may_be_printed_unsigned() -> None:
     plan = table_plan(ORDERS, topic="t", key_id=1, value_id=2, modes=Modes(), signed_oids=False)
     assert plan.columns[-1].head == b'{"name":"mood","typeoid":4000000000,"value":'
+
+
+def test_the_primary_key_may_be_left_out() -> None:
+    relation = replace(ORDERS, primary=(("id", 20),))
+    told, untold = (
+        table_plan(relation, topic="t", key_id=1, value_id=2, modes=Modes(), primary_told=told)
+        for told in (True, False)
+    )
+    assert told.tail == b',"pk":[{"name":"id","typeoid":20}]}'
+    assert untold.tail == b"}"
 
 
 def test_without_a_key_and_under_full_identity() -> None:
