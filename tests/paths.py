@@ -5,20 +5,21 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import fastavro
 import psycopg
 from psycopg import sql
 
 from producer.decode import wal2json
+from producer.decode.type_names import TypeNames
 from producer.events import Relation
 from producer.lsn import Lsn
 from producer.schema.avro import TableSchema, table_schema
 from producer.schema.plan import table_plan
 from producer.schema.types import Modes
 from producer.settings import load_settings
-from producer.source import catalog
+from producer.source import catalog, pg_types
 from producer.source.wire import Connection, Server, connect
 from producer.transcode.plan import TablePlan
 from producer.transcode.source_block import SourceBlock
@@ -47,28 +48,48 @@ def server(source: Source) -> Server:
 _NO_FILTERS = load_settings(None, ["topic.prefix=p"], {}).settings
 
 
+class Ways(TypedDict, total=False):
+    """How a plugin prints, as a plan is told."""
+
+    nan_is_null: bool
+    signed_oids: bool
+    primary_told: bool
+
+
 class Reader:
     """A session that is pinned like the producer's, and a slot of its own."""
 
     def __init__(self, source: Source) -> None:
         self._slot = source.slot
         self._more: dict[str, str] = {}
+        self._names: TypeNames | None = None
         self.connection: Connection = connect(server(source))
 
     def begin(self) -> None:
         """Make the slot: what happened before is not decoded."""
         self.connection.execute(b"SELECT pg_create_logical_replication_slot(%s, 'wal2json')", (self._slot,))
-        self._more = {wal2json.NUMBERS_AS_STRINGS: "1"}
-        try:
-            self.records()
-        except psycopg.errors.InvalidParameterValue:
-            # wal2json before 2.6.
-            self._more = {}
+        self._more = dict(wal2json.NEWER)
+        for optional in list(self._more):
+            try:
+                self.records()
+                break
+            except psycopg.errors.InvalidParameterValue:
+                # An older wal2json.
+                del self._more[optional]
+        self.connection.execute(b"CREATE TABLE public.seen (id int); INSERT INTO public.seen VALUES (1)")
+        if not any(b'"typeoid"' in record for record in self.records()):
+            # wal2json 2.3.
+            self._names = TypeNames(lambda name: pg_types.type_oid(self.connection, name))
+        self.connection.execute(b"DROP TABLE public.seen")
 
     @property
-    def nan_is_null(self) -> bool:
-        """Whether the plugin prints NaN as null."""
-        return not self._more
+    def ways(self) -> Ways:
+        """The plugin's."""
+        return {
+            "nan_is_null": wal2json.NUMBERS_AS_STRINGS not in self._more,
+            "signed_oids": wal2json.EMPTY_TRANSACTIONS not in self._more,
+            "primary_told": self._names is None,
+        }
 
     def close(self) -> None:
         """End the session; the slot goes with its database."""
@@ -85,11 +106,12 @@ class Reader:
 
     def records(self, changed: Mapping[str, str] | None = None) -> list[bytes]:
         """What the slot holds, read once; with the producer's own options, some of them changed."""
-        pairs = {**wal2json.options(None), **self._more, **(changed or {})}
+        pairs = {**wal2json.options(None, type_names=self._names is not None), **self._more, **(changed or {})}
         options = [part for pair in pairs.items() for part in pair]
         query = b"SELECT data FROM pg_logical_slot_get_changes(%s, NULL, NULL, VARIADIC %s::text[])"
         found = self.connection.execute(query, (self._slot, options)).fetchall()
-        return [str(data).encode() for (data,) in found if not str(data).startswith(('{"action":"B"', '{"action":"C"'))]
+        rows = [str(data).encode() for (data,) in found if not str(data).startswith(('{"action":"B"', '{"action":"C"'))]
+        return rows if self._names is None else [self._names.with_oids(row) for row in rows]
 
     def lines(self, relation: Relation, order: str) -> list[bytes]:
         """What COPY says of a table: the statement of `source.snapshot`, in an order."""
@@ -106,7 +128,11 @@ class Walk:
     """A relation's plan in a walker of one build, and the schemas that a consumer decodes by."""
 
     def __init__(
-        self, build: dict[str, Any], relation: Relation, modes: Modes | None = None, *, nan_is_null: bool = True
+        self,
+        build: dict[str, Any],
+        relation: Relation,
+        modes: Modes | None = None,
+        ways: Ways | None = None,
     ) -> None:
         modes = modes or Modes(prefix=PREFIX)
         self.schemas: TableSchema = table_schema(relation, modes=modes)
@@ -116,7 +142,7 @@ class Walk:
             key_id=None if self.schemas.key_schema is None else 1,
             value_id=2,
             modes=modes,
-            nan_is_null=nan_is_null,
+            **(ways or Ways(nan_is_null=True)),
         )
         self.walker = build["walker"].Walker()
         self.form_error: type[Exception] = build["plan"].FormError
