@@ -214,7 +214,7 @@ def decode(message: bytes, start: int = 0) -> Record:
             f"{head(message, start)}",
             remedy="report it with the plugin's version; to leave its table out, set table.exclude.list",
         ) from error
-    if row.action != "I" and not row.identity:
+    if row.primary is None and row.action != "I" and not row.identity:
         raise DecodeError(
             f"a change of {row.schema}.{row.table} at {row.lsn} does not name its old row: wal2json 2.3 loses that "
             "once a column of the key is renamed",

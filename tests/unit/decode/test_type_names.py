@@ -80,3 +80,10 @@ def test_a_change_without_its_old_key_stops(action: str) -> None:
     with pytest.raises(DecodeError, match=r"a change of s\.t at 0/1 does not name its old row") as error:
         decode(row)
     assert "install wal2json" in error.value.remedy
+
+
+def test_a_table_without_columns_has_an_empty_old_row() -> None:
+    """As a newer release prints it: nothing is missing there."""
+    row = decode(b'{"action":"D","lsn":"0/1","schema":"s","table":"t","identity":[],"pk":[]}')
+    assert isinstance(row, RowShape)
+    assert row.identity == ()
