@@ -103,5 +103,5 @@ class TrackerMachine(RuleBasedStateMachine):
             assert failure.error[0] == failed[0]
 
 
-TrackerMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TrackerMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestTracker = TrackerMachine.TestCase

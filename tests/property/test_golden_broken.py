@@ -75,7 +75,7 @@ def _decode(record: bytes) -> None:
         assert isinstance(wal2json.decode(record), get_args(wal2json.Record))
 
 
-@settings(max_examples=examples(600), deadline=None)
+@settings(max_examples=examples(600))
 @given(data=st.data(), name=st.sampled_from(sorted(_CASES)))
 def test_a_broken_record_gives_a_value_or_says_so(data: st.DataObject, name: str) -> None:
     """Nothing else escapes the walker, and what it wrote is whole."""
@@ -86,7 +86,7 @@ def test_a_broken_record_gives_a_value_or_says_so(data: st.DataObject, name: str
     _decode(record)
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 @given(data=st.data(), name=st.sampled_from(sorted(_CASES)))
 def test_a_broken_line_gives_a_value_or_says_so(data: st.DataObject, name: str) -> None:
     """COPY's."""
@@ -95,7 +95,7 @@ def test_a_broken_line_gives_a_value_or_says_so(data: st.DataObject, name: str) 
     assert _of_line(compiled, line) == _of_line(uncompiled, line)
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 @given(record=st.binary(max_size=80) | st.binary(max_size=40).map(lambda data: b'{"action":"I","lsn":"0/1",' + data))
 def test_any_bytes_are_read_or_refused(record: bytes) -> None:
     """By the general path, which sees what no plan fits."""

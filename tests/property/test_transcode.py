@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # PostgreSQL's text knows no U+0000.
 _TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 _EACH = pytest.mark.parametrize("build", sorted(_BUILDS))
-_QUICK = settings(max_examples=150, deadline=None)
+_QUICK = settings(max_examples=150)
 
 
 def _plan(form: Form, *, scale: int = 0, element: Form | None = None) -> TablePlan:
@@ -140,7 +140,7 @@ def test_any_long_is_exact(build: str, number: int) -> None:
 
 
 @_EACH
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data(), form=st.sampled_from([form for form in Form if form not in (Form.FUNCTION, Form.ARRAY)]))
 def test_broken_rows_give_a_code_or_a_form_error(build: str, data: st.DataObject, form: Form) -> None:
     """Flipped, cut, or lengthened: nothing else escapes, and the walker goes on."""

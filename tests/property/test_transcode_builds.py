@@ -102,7 +102,7 @@ def _record(value: bytes) -> bytes:
     return b'{"action":"I","lsn":"0/1","schema":"s","table":"t","columns":[' + _HEAD + value + b"}]}"
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(value=_values(), text=_broken(), bare=st.booleans())
 @example(value=ValuePlan(form=Form.DECIMAL), text=b"9" * 5000, bare=True)
 @example(value=ValuePlan(form=Form.ARRAY, element=ValuePlan(form=Form.STRING)), text=b'{"\\\xe9"}', bare=False)
@@ -114,7 +114,7 @@ def test_both_builds_make_the_same_of_any_text(value: ValuePlan, text: bytes, ba
     assert _walk("compiled", plan, _record(shown), row) == _walk("uncompiled", plan, _record(shown), row)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(data=st.data())
 def test_both_builds_make_the_same_of_any_record(data: st.DataObject) -> None:
     """Of escapes, heads, LSNs and ends that were broken."""

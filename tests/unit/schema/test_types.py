@@ -404,8 +404,6 @@ POINT = "000000000000f03f0000000000000040"
             b'(7,"{{a,NULL},{""b c"",d}}",)',
             "020e0204020402026100000204020662206302026400" + "0000",
         ),
-        # A row from before two attributes were added.
-        (ADDRESS, -1, MODES, "record", b"(7)", "020e0000"),
     ],
 )
 def test_modes_and_rare_types(type: PgType, typmod: int, modes: Modes, schema: str, text: bytes, body: str) -> None:
