@@ -71,21 +71,31 @@ class Writers:
             connection.execute("UPDATE t SET id = %s WHERE id = %s", (other, one))
 
 
-def judge(source: Source, records: list[Any], topic: str) -> None:
-    """Per key the positions rise, and both ways of folding give the table."""
-    rows = {row[0]: row[1] for row in source.rows("SELECT id, v FROM t")}
+def judge(source: Source, command: Command, settings: dict[str, object] | None = None) -> list[Any]:
+    """Read to the end after a stop: per key the positions rise, and folding gives the table.
+
+    Stopped inside a transaction, a run leaves its first events to be sent again by the next.
+    """
+    before_stop = len(list(command.records("public.t")))
+    assert command.run("run", "--once", settings=settings or {}).returncode == 0
+    records: list[Any] = list(command.records("public.t"))
     latest: dict[int, tuple[int, int]] = {}
-    for record in records:
+    sent: set[tuple[int, tuple[int, int]]] = set()
+    for number, record in enumerate(records):
         if record.value is None:
             continue
         position = (record.value["source"]["commit_lsn"], record.value["source"]["ordinal"])
         key = record.key["id"]
-        before = latest.get(key)
-        # Delivered again after a stop, a position is one that was seen.
-        assert before is None or position > before, (key, before, position, record.value["op"])
+        if number < before_stop:
+            sent.add((key, position))
+        elif (key, position) in sent:
+            continue
+        assert key not in latest or position > latest[key], (key, latest[key], position, record.value["op"])
         latest[key] = position
-    state = folded(records)[topic]
+    rows = {row[0]: row[1] for row in source.rows("SELECT id, v FROM t")}
+    state = folded(records)[f"{command.prefix}.public.t"]
     assert {row["id"]: row["v"] for row in state.values()} == rows
+    return records
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -104,11 +114,8 @@ def test_a_slot_that_existed_before_is_read_under_load(source: Source, command: 
         done = writers.transactions
         wait_for(lambda: writers.transactions > done + 50, what="load behind the reading")
     assert running.stop() == 0, running.stderr
-    assert command.run("run", "--once").returncode == 0
-    records: list[Any] = list(command.records("public.t"))
-    kinds = {record.value["source"]["snapshot"] for record in records if record.value}
-    assert kinds == {"incremental", "false"}
-    judge(source, records, f"{command.prefix}.public.t")
+    records = judge(source, command)
+    assert {record.value["source"]["snapshot"] for record in records if record.value} == {"incremental", "false"}
 
 
 def test_a_table_renamed_into_the_selection_under_load(source: Source, command: Command) -> None:
@@ -124,8 +131,7 @@ def test_a_table_renamed_into_the_selection_under_load(source: Source, command: 
         done = writers.transactions
         wait_for(lambda: writers.transactions > done + 50, what="load behind the reading")
     assert running.stop() == 0, running.stderr
-    assert command.run("run", "--once", settings=settings).returncode == 0
-    judge(source, list(command.records("public.t")), f"{command.prefix}.public.t")
+    judge(source, command, settings)
 
 
 def test_keyless_tables_and_truncates_beside_a_reading(source: Source, command: Command) -> None:
