@@ -22,7 +22,10 @@ def is_whole(row: RowShape, now: Relation | None, before: Relation | None) -> bo
     relations = [relation for relation in (now, before) if relation is not None]
     logged = {column.name for column in row.identity}
     if row.primary is None:
-        return relations[0].identity == "full"
+        likeliest = relations[0]
+        if likeliest.identity == "full":
+            return logged == likeliest.identity_columns or set(likeliest.key) < logged
+        return likeliest.identity_columns < logged
     primary = {column.name for column in row.primary}
     if primary == logged:
         return False
@@ -43,7 +46,10 @@ def of_row(row: RowShape, relation: Relation, columns: Sequence[Column]) -> tupl
         return relation.identity, frozenset(name for name in mapped if name is not None)
     logged = frozenset(column.name for column in row.identity)
     if row.primary is None:
-        return relation.identity, logged
+        whole = logged >= {column.name for column in columns}
+        if relation.identity == "full":
+            return ("full" if whole else "default"), logged
+        return ("full" if whole and not _same(relation, columns, logged) else relation.identity), logged
     if logged == {column.name for column in row.primary}:
         return (
             relation.identity

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.harness import Command, Source
+
+pytestmark = pytest.mark.matrix
 
 
 def test_attributes_added_to_a_composite_type(source: Source, command: Command) -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.harness import Command, Source, wait_for
 from tests.history import Case, History, allow_any, count
 
+pytestmark = pytest.mark.matrix
+
 COLUMNS = (
     Case(
         "added",
@@ -259,8 +261,15 @@ NAMES = (
     ),
 )
 FAMILIES = {"columns": COLUMNS, "types": TYPES, "enums": ENUMS, "keys": KEYS, "names": NAMES}
+# What wal2json 2.3 does not tell of keys makes these a clear stop there.
+KEY_CHANGES = frozenset({"key_renamed", "rekeyed", "by_index", "swapped"})
 # The value that ADD VALUE makes cannot be used in the same transaction.
 IN_A_TRANSACTION = {**FAMILIES, "enums": RENAMED_LABELS}
+
+
+def told(source: Source, cases: Sequence[Case]) -> Sequence[Case]:
+    """Those that the server's plugin tells enough of."""
+    return cases if source.major() > 13 else [case for case in cases if case.name not in KEY_CHANGES]
 
 
 def begun(source: Source, command: Command, cases: Sequence[Case], settings: dict[str, object] | None = None) -> None:
@@ -326,22 +335,22 @@ def while_stopped(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_while_it_runs(family: str, source: Source, command: Command) -> None:
-    while_running(source, command, FAMILIES[family], together=False)
+    while_running(source, command, told(source, FAMILIES[family]), together=False)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_while_it_is_stopped(family: str, source: Source, command: Command) -> None:
-    while_stopped(source, command, FAMILIES[family], together=False)
+    while_stopped(source, command, told(source, FAMILIES[family]), together=False)
 
 
 @pytest.mark.parametrize("family", IN_A_TRANSACTION)
 def test_in_one_transaction(family: str, source: Source, command: Command) -> None:
-    while_running(source, command, IN_A_TRANSACTION[family], together=True)
+    while_running(source, command, told(source, IN_A_TRANSACTION[family]), together=True)
 
 
 @pytest.mark.parametrize("family", IN_A_TRANSACTION)
 def test_in_one_transaction_while_it_is_stopped(family: str, source: Source, command: Command) -> None:
-    while_stopped(source, command, IN_A_TRANSACTION[family], together=True)
+    while_stopped(source, command, told(source, IN_A_TRANSACTION[family]), together=True)
 
 
 TABLE_NULLS: dict[str, object] = {"value.nullability": "table"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -56,6 +57,21 @@ def test_a_delete_tells_a_whole_row_from_a_key() -> None:
         row = RowShape("D", "s", "t", Lsn(1), (), logged(*old), logged(ID))
         found, _ = shape_of(row, Known(now=NOW, before=None))
         assert (found.identity, found.key, found.columns) == (kind, ("id",), (ID, CODE, V))
+
+
+FULL = replace(BY_ID, identity="full", identity_columns=frozenset({"id", "code", "v"}))
+
+
+@pytest.mark.parametrize("now", [BY_ID, FULL])
+@pytest.mark.parametrize("action", ["U", "D"])
+@pytest.mark.parametrize(("old", "kind"), [((ID,), "default"), ((ID, CODE, V), "full")])
+def test_an_old_row_tells_its_identity_where_no_key_is_named(
+    now: Relation, action: Literal["U", "D"], old: tuple[Column, ...], kind: str
+) -> None:
+    """wal2json 2.3, which is not asked for the key: the catalogue may speak of a later identity."""
+    columns = logged(ID, CODE, V) if action == "U" else ()
+    found, _ = shape_of(RowShape(action, "s", "t", Lsn(1), columns, logged(*old)), Known(now=now, before=None))
+    assert (found.identity, found.key, found.columns) == (kind, ("id",), (ID, CODE, V))
 
 
 def test_guesses_begin_with_what_was() -> None:
