@@ -162,7 +162,7 @@ class Walk:
             commit_us=COMMIT_US,
             previous=None,
         )
-        self._begin(parts)
+        parts.begin(self.walker)
         code: int = self.walker.row(message, 0, 0)
         return code
 
@@ -171,11 +171,8 @@ class Walk:
         parts = SourceBlock(version="1", name=PREFIX, database="d").transaction(
             record_head=b"", xid=1, commit_lsn=Lsn(1), commit_us=COMMIT_US, previous=None
         )
-        self._begin(parts)
+        parts.begin(self.walker)
         self.walker.copy_row(line, self.plan, lsn)
-
-    def _begin(self, parts: Any) -> None:
-        self.walker.begin(**{name: getattr(parts, name) for name in type(parts).__slots__})
 
     def decoded(self, value: bytes) -> Any:
         """The whole envelope, as a consumer reads it; nothing may be left over."""

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from producer.events import Position
 from producer.lsn import Lsn
+
+if TYPE_CHECKING:
+    from producer.transcode.walker import Walker
 
 _NULL = b"\x00"
 _SOME = b"\x02"
@@ -41,7 +45,7 @@ def times(micros: int) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What `Walker.begin` takes."""
+    """The constant parts of a transaction's or a snapshot's records."""
 
     record_head: bytes
     source_head: bytes
@@ -49,6 +53,17 @@ class Parts:
     source_times: bytes
     source_transaction: bytes
     source_commit: bytes
+
+    def begin(self, walker: Walker) -> None:
+        """Have the walker write them into what follows."""
+        walker.begin(
+            record_head=self.record_head,
+            source_head=self.source_head,
+            sequence_head=self.sequence_head,
+            source_times=self.source_times,
+            source_transaction=self.source_transaction,
+            source_commit=self.source_commit,
+        )
 
 
 class SourceBlock:

@@ -244,14 +244,7 @@ class SnapshotCopy:
             return
         self._marker = marker
         parts = self._block.snapshot(micros=self._micros, marker=marker, position=self._position)
-        self._walker.begin(
-            record_head=parts.record_head,
-            source_head=parts.source_head,
-            sequence_head=parts.sequence_head,
-            source_times=parts.source_times,
-            source_transaction=parts.source_transaction,
-            source_commit=parts.source_commit,
-        )
+        parts.begin(self._walker)
 
     def _complete(self, copy: _Copy) -> None:
         """Every row of the table was handed over: it is marked when they are acked."""

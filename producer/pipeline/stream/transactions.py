@@ -230,14 +230,7 @@ class Transactions:
             commit_us=begin.commit_us,
             previous=self._previous_commit,
         )
-        self._walker.begin(
-            record_head=parts.record_head,
-            source_head=parts.source_head,
-            sequence_head=parts.sequence_head,
-            source_times=parts.source_times,
-            source_transaction=parts.source_transaction,
-            source_commit=parts.source_commit,
-        )
+        parts.begin(self._walker)
 
     def _close(self, commit: Commit) -> None:
         begin, group = self._begin, self._group
