@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
@@ -53,7 +52,7 @@ def main() -> None:
     parts = block.transaction(
         record_head=_HEAD, xid=745, commit_lsn=Lsn(26951328), commit_us=1795343146245855, previous=Lsn(24023119)
     )
-    walker.begin(**asdict(parts))
+    walker.begin(parts)
     walker.clock(times(1795343146300000))
     columns = ",".join(_json(*column) for column in _ORDER)
     old = _json(*_ORDER[0])

@@ -18,7 +18,7 @@ class Failure(NamedTuple):
     error: object
     report: object
     commit_lsn: Lsn | None = None
-    """Of its transaction, where it has one."""
+    """Of the last transaction that it may be of."""
 
 
 class Group:
@@ -28,23 +28,24 @@ class Group:
     sink's reports are served.
     """
 
-    __slots__ = ("_commit_lsn", "_failed", "closed", "failure", "lsn", "pending", "size")
+    __slots__ = ("_failed", "closed", "commit_lsn", "failure", "lsn", "pending", "size")
 
-    def __init__(self, failed: list[Group] | None = None, commit_lsn: Lsn | None = None) -> None:
+    def __init__(self, failed: list[Group] | None = None) -> None:
         self.pending = 0
         self.size = 0
         self.closed = False
         self.lsn: Lsn | None = None
         self.failure: Failure | None = None
         """The first refusal among its records."""
+        self.commit_lsn: Lsn | None = None
+        """Where the last of its transactions commits, for what is said of a failure."""
         self._failed = failed
-        self._commit_lsn = commit_lsn
 
     def ack(self, error: object | None, report: object) -> None:
         """Take one delivery report. It never raises: librdkafka would repeat it for every message."""
         self.pending -= 1
         if error is not None and self.failure is None:
-            self.failure = Failure(error, report, self._commit_lsn)
+            self.failure = Failure(error, report, self.commit_lsn)
             if self._failed is not None:
                 self._failed.append(self)
 
@@ -62,9 +63,9 @@ class Tracker:
         self._closed_bytes = 0
         self._failed: list[Group] = []
 
-    def open(self, commit_lsn: Lsn | None = None) -> Group:
-        """Begin a group behind all others; `commit_lsn`: the position of its records, for what is said of them."""
-        group = Group(self._failed, commit_lsn)
+    def open(self) -> Group:
+        """Begin a group behind all others."""
+        group = Group(self._failed)
         self._groups.append(group)
         self._open.append(group)
         return group

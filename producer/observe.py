@@ -75,8 +75,6 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
 class Counters:
     """Counted in plain integers by the loop, read by whoever reports."""
 
-    events: int = 0
-    transactions: int = 0
     snapshot_rows: int = 0
     reconnects: int = 0
     lost_changes: dict[str, int] = field(default_factory=dict)

@@ -38,7 +38,7 @@ def uncompiled() -> dict[str, ModuleType]:
         del sys.modules[name]
     sys.meta_path.insert(0, _Sources)
     try:
-        importlib.import_module("producer.transcode.walker")
+        importlib.import_module("producer.transcode.copy_path")
         return _by_last_name()
     finally:
         sys.meta_path.remove(_Sources)
@@ -49,7 +49,7 @@ def uncompiled() -> dict[str, ModuleType]:
 
 def compiled() -> dict[str, ModuleType]:
     """The modules by their last name, as they are imported everywhere."""
-    importlib.import_module("producer.transcode.walker")
+    importlib.import_module("producer.transcode.copy_path")
     return _by_last_name()
 
 

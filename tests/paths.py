@@ -162,7 +162,7 @@ class Walk:
             commit_us=COMMIT_US,
             previous=None,
         )
-        parts.begin(self.walker)
+        self.walker.begin(parts)
         code: int = self.walker.row(message, 0, 0)
         return code
 
@@ -171,7 +171,7 @@ class Walk:
         parts = SourceBlock(version="1", name=PREFIX, database="d").transaction(
             record_head=b"", xid=1, commit_lsn=Lsn(1), commit_us=COMMIT_US, previous=None
         )
-        parts.begin(self.walker)
+        self.walker.begin(parts)
         self.walker.copy_row(line, self.plan, lsn)
 
     def decoded(self, value: bytes) -> Any:

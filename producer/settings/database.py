@@ -119,9 +119,13 @@ class DatabaseSettings(BaseModel):
         "snapshot.mode",
         "When tables are copied whole: `initial` at first, `initial_only` and then stop, `no_data` (`never`) not.",
     )
-    snapshot_max_threads: Count = setting(2, "snapshot.max.threads", "Tables copied at the same time, a session each.")
+    snapshot_max_threads: Count = setting(
+        2, "snapshot.max.threads", "Sessions that copy at the same time, in one table too."
+    )
     snapshot_chunk_rows: Count = setting(
-        100000, "snapshot.chunk.rows", "Rows aimed at in a chunk; no effect yet: a table is read in one go. [rows]"
+        100000,
+        "snapshot.chunk.rows",
+        "Rows aimed at in a chunk, which one session copies; from PostgreSQL 14 on. [rows]",
     )
     snapshot_select_statement_overrides: Stripped = setting(
         "",

@@ -124,7 +124,7 @@ def map_kafka_error(error: object, what: str) -> ProducerError:
     `what` says what was being done: topic, table, size, position; never a row's value.
     """
     if isinstance(error, Failure):
-        position = "" if error.commit_lsn is None else f", of the transaction that commits at {error.commit_lsn}"
+        position = "" if error.commit_lsn is None else f", of a transaction that commits by {error.commit_lsn}"
         return map_kafka_error(error.error, what + _described(error.report) + position)
     if isinstance(error, ProducerError):
         return error

@@ -147,7 +147,7 @@ class ReplicationStream:
             raise explain(None, str(error), self._server, "reading the stream") from error
         return True
 
-    def keepalive(self, message: memoryview) -> Lsn:
+    def keepalive(self, message: bytes) -> Lsn:
         """Take a keep-alive: its walEnd, up to which all was sent; notes whether a reply is asked."""
         wal_end, _, reply = _KEEPALIVE.unpack_from(message)
         if reply:

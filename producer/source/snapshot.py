@@ -5,7 +5,7 @@ Room: source (IO: PostgreSQL). PostgreSQL manual, "Snapshot Synchronization Func
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Literal, cast
 
@@ -16,8 +16,12 @@ from psycopg.pq import ExecStatus
 from producer.errors import PostgresUnavailable
 from producer.events import Relation
 from producer.source.catalog import Table
+from producer.source.chunks import Chunk
 from producer.source.overrides import subselect
 from producer.source.wire import Connection, Server, connect, explain, explained
+
+# Somebody who waits to change the table may wait for us: the rows of such a table are read later.
+_LOCK_TIMEOUT = "5s"
 
 Found = Literal["same", "changed", "busy", "gone"]
 
@@ -25,13 +29,15 @@ Found = Literal["same", "changed", "busy", "gone"]
 class TableReader:
     """One session under the snapshot: copies one table after the other.
 
-    Used from one thread: `begin` blocks shortly, `rows` never does.
+    Used from one thread: `begin` blocks shortly, `get`, `take_in` and `rows` never do.
     """
 
     def __init__(self, connection: Connection, server: Server, snapshot_name: str | None = None) -> None:
         """Begin to read under `snapshot_name`, or under a snapshot that the first `lock` takes when None."""
         self._connection = connection
         self._server = server
+        self.get: Callable[[int], tuple[int, memoryview]] = connection.pgconn.get_copy_data
+        """The driver's own: size and row, 0 when none has come, -1 behind the last."""
         self.fileno = connection.fileno()
         self.table: Table | None = None
         with explained(server, "importing the snapshot"):
@@ -39,7 +45,7 @@ class TableReader:
             if snapshot_name is not None:
                 connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot_name)))
 
-    def lock(self, table: Table) -> Found:
+    def lock(self, table: Table, timeout: str = _LOCK_TIMEOUT) -> Found:
         """Hold the table's shape until the end, and see whether the snapshot can show its rows.
 
         DDL is not MVCC-safe: a table rewritten or truncated after the snapshot was taken reads as
@@ -49,6 +55,7 @@ class TableReader:
         with explained(self._server, f"reading table {table.qualified_name}"):
             try:
                 with self._connection.transaction():
+                    self._connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)))
                     self._connection.execute(sql.SQL("SELECT FROM {} {} LIMIT 0").format(_only(table), name))
             except (errors.UndefinedTable, errors.InvalidSchemaName):
                 return "gone"
@@ -60,12 +67,14 @@ class TableReader:
         # A table that the snapshot does not know was made after it: the stream holds all its rows.
         return "same" if row is None or row[0] else "changed"
 
-    def begin(self, table: Table, relation: Relation, select: str | None = None) -> None:
-        """Start copying: the columns that are read, in their order, in COPY's text format.
+    def begin(self, table: Table, relation: Relation, select: str | None, chunk: Chunk) -> None:
+        """Start copying a chunk: the columns that are read, in their order, in COPY's text format.
 
         With `select` its rows, not the table's own.
         """
         own = sql.SQL("{} {}").format(_only(table), sql.Identifier(table.schema, table.name))
+        if not chunk.whole:
+            own = sql.SQL("{} WHERE {}").format(own, chunk.condition())
         statement = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(
             sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.read_columns),
             own if select is None else subselect(select),
@@ -81,33 +90,34 @@ class TableReader:
 
         After the last row `table` is None.
         """
-        table = cast("Table", self.table)
         found: list[memoryview] = []
         total = 0
-        get_copy_data = self._connection.pgconn.get_copy_data
         asked = False
         while len(found) < most and total < most_bytes:
-            size, row = get_copy_data(1)
+            size, row = self.get(1)
             if size > 0:
                 found.append(row)
                 total += size
             elif size < 0:
-                self._finish(table)
+                self.finish()
                 break
             elif found or asked:
                 break
             else:
                 asked = True
-                self._consume(table)
+                self.take_in()
         return found
 
-    def _consume(self, table: Table) -> None:
+    def take_in(self) -> None:
+        """Read what has come from the socket; returns at once."""
         try:
             self._connection.pgconn.consume_input()
         except psycopg.Error as error:
-            raise self._failed(table, None, str(error)) from error
+            raise self._failed(cast("Table", self.table), None, str(error)) from error
 
-    def _finish(self, table: Table) -> None:
+    def finish(self) -> None:
+        """End the copying, behind the last row: `table` is None from then on."""
+        table = cast("Table", self.table)
         pgconn = self._connection.pgconn
         result = pgconn.get_result()
         while result is not None:

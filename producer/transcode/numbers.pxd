@@ -1,5 +1,7 @@
 from producer.transcode.writer cimport Writer
 
+cdef Py_ssize_t _SAFE_DIGITS
+
 cdef int write_long(Writer out, bytes source, Py_ssize_t start, Py_ssize_t end) except -1
 cdef int write_decimal(Writer out, bytes source, Py_ssize_t start, Py_ssize_t end, int scale, int precision) except -1
 cdef int write_variable_decimal(Writer out, bytes source, Py_ssize_t start, Py_ssize_t end) except -1

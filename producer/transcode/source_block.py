@@ -1,24 +1,22 @@
 """The constant parts of an envelope: encoded once a transaction or a snapshot, spliced in by the walker.
 
 Room: transcode (pure). Avro specification, "Binary Encoding"; the record is schemas/source.avsc.
+Types are in source_block.pxd.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import cython
 
 from producer.events import Position
 from producer.lsn import Lsn
 
-if TYPE_CHECKING:
-    from producer.transcode.walker import Walker
+if not cython.compiled:
+    from producer.transcode.writer import Writer
 
 _NULL = b"\x00"
 _SOME = b"\x02"
-# The union of `snapshot` has its string first.
-_FIRST = b"\x00"
+_STREAMED = b"false"
 
 
 def long(value: int) -> bytes:
@@ -43,27 +41,25 @@ def times(micros: int) -> bytes:
     return _SOME + long(micros // 1000) + _SOME + long(micros) + _SOME + long(micros * 1000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """The constant parts of a transaction's or a snapshot's records."""
 
-    record_head: bytes
-    source_head: bytes
-    sequence_head: bytes
-    source_times: bytes
-    source_transaction: bytes
-    source_commit: bytes
-
-    def begin(self, walker: Walker) -> None:
-        """Have the walker write them into what follows."""
-        walker.begin(
-            record_head=self.record_head,
-            source_head=self.source_head,
-            sequence_head=self.sequence_head,
-            source_times=self.source_times,
-            source_transaction=self.source_transaction,
-            source_commit=self.source_commit,
-        )
+    def __init__(
+        self,
+        record_head: bytes,
+        source_head: bytes,
+        sequence_head: bytes,
+        source_times: bytes,
+        source_transaction: bytes,
+        source_commit: bytes,
+    ) -> None:
+        self.record_head = record_head
+        """What stands in each of the records between the action and the LSN."""
+        self.source_head = source_head
+        self.sequence_head = sequence_head
+        self.source_times = source_times
+        self.source_transaction = source_transaction
+        self.source_commit = source_commit
 
 
 class SourceBlock:
@@ -72,31 +68,21 @@ class SourceBlock:
     def __init__(self, *, version: str, name: str, database: str) -> None:
         self._identity = string(version) + string("postgresql") + string(name)
         self._database = string(database)
+        self._out = Writer()
 
     def transaction(
         self, *, record_head: bytes, xid: int, commit_lsn: Lsn, commit_us: int, previous: Lsn | None
     ) -> Parts:
         """For the events of one transaction. `previous` is the commit before it, where known."""
-        return self._parts(
-            record_head=record_head,
-            micros=commit_us,
-            snapshot="false",
-            xid=xid,
-            commit_lsn=commit_lsn,
-            previous=previous,
-        )
+        return self.streamed(record_head, commit_us, xid, commit_lsn, -1 if previous is None else previous)
 
     def snapshot(self, *, micros: int, marker: str, position: Lsn) -> Parts:
         """For rows of a snapshot taken at `micros`, standing at `position` in the stream."""
-        return self._parts(
-            record_head=b"", micros=micros, snapshot=marker, xid=None, commit_lsn=position, previous=None
-        )
+        return self._parts(b"", micros, marker.encode(), -1, position, -1)
 
     def outside(self, *, micros: int, lsn: Lsn, previous: Lsn | None) -> Parts:
         """For an event of no transaction, read at `micros`: its own LSN is its position."""
-        return self._parts(
-            record_head=b"", micros=micros, snapshot="false", xid=None, commit_lsn=lsn, previous=previous
-        )
+        return self._parts(b"", micros, _STREAMED, -1, lsn, -1 if previous is None else previous)
 
     def whole(self, parts: Parts, *, schema: str, table: str, lsn: Lsn, position: Position) -> bytes:
         """A whole `source` record, for events that no walker writes."""
@@ -116,24 +102,61 @@ class SourceBlock:
             + long(position.ordinal)
         )
 
+    def streamed(
+        self,
+        record_head: bytes,
+        micros: cython.longlong,
+        xid: cython.longlong,
+        commit_lsn: cython.longlong,
+        previous: cython.longlong,
+    ) -> Parts:
+        """`transaction`, for the fast path; -1: the commit before is not known."""
+        return self._parts(record_head, micros, _STREAMED, xid, commit_lsn, previous)
+
     def _parts(
         self,
-        *,
         record_head: bytes,
-        micros: int,
-        snapshot: str,
-        xid: int | None,
-        commit_lsn: Lsn,
-        previous: Lsn | None,
+        micros: cython.longlong,
+        snapshot: bytes,
+        xid: cython.longlong,
+        commit_lsn: cython.longlong,
+        previous: cython.longlong,
     ) -> Parts:
-        before = json.dumps(None if previous is None else str(int(previous)))
+        out = self._out
+        head: cython.Py_ssize_t
+        sequence: cython.Py_ssize_t
+        times: cython.Py_ssize_t
+        transaction: cython.Py_ssize_t
+        out.rewind()
+        out.raw(self._identity)
+        out.long(micros // 1000)
+        # The union of `snapshot` has its string first.
+        out.put(0)
+        out.string(snapshot, 0, len(snapshot))
+        out.raw(self._database)
+        head = out.at
+        out.raw(b'[null,"' if previous < 0 else b'["%d","' % previous)
+        sequence = out.at
+        out.put(2)
+        out.long(micros)
+        out.put(2)
+        out.long(micros * 1000)
+        times = out.at
+        if xid < 0:
+            out.put(0)
+        else:
+            out.put(2)
+            out.long(xid)
+        transaction = out.at
+        out.put(2)
+        out.long(commit_lsn)
         return Parts(
-            record_head=record_head,
-            source_head=self._identity + long(micros // 1000) + _FIRST + string(snapshot) + self._database,
-            sequence_head=f'[{before},"'.encode(),
-            source_times=_SOME + long(micros) + _SOME + long(micros * 1000),
-            source_transaction=_NULL if xid is None else _SOME + long(xid),
-            source_commit=_SOME + long(commit_lsn),
+            record_head,
+            out.take(0, head),
+            out.take(head, sequence),
+            out.take(sequence, times),
+            out.take(times, transaction),
+            out.take(transaction, out.at),
         )
 
 

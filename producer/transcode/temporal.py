@@ -15,16 +15,16 @@ from producer.transcode.plan import FormError
 if not cython.compiled:
     from producer.transcode.writer import Writer
 
-_DAY_MICROS: cython.longlong = 86_400_000_000
-_LONG_MAX: cython.longlong = 9223372036854775807
-_DAY_MILLIS: cython.longlong = 86_400_000
+_DAY_MICROS = 86_400_000_000
+_LONG_MAX = 9223372036854775807
+_DAY_MILLIS = 86_400_000
 # 5874897-12-31 is the last day that PostgreSQL knows; 2^31 of them are no overflow anywhere.
-_FAR_DAYS: cython.longlong = 2_147_483_648
+_FAR_DAYS = 2_147_483_648
 # 294247-01-10 04:00:54.775807: the last microsecond that a long can count is the infinity's.
-_LAST_DAY: cython.longlong = 106_751_991
-_LAST_MICROS: cython.longlong = 14_454_775_807
+_LAST_DAY = 106_751_991
+_LAST_MICROS = 14_454_775_807
 # Microseconds whose nanoseconds a long can count.
-_LAST_NANOS: cython.longlong = 9_223_372_036_854_775
+_LAST_NANOS = 9_223_372_036_854_775
 _INTERVAL = re.compile(
     rb"P(?:(-?[0-9]+)Y)?(?:(-?[0-9]+)M)?(?:(-?[0-9]+)D)?"
     rb"(?:T(?:(-?[0-9]+)H)?(?:(-?[0-9]+)M)?(?:(-?[0-9]+(?:\.[0-9]+)?)S)?)?"
@@ -84,6 +84,14 @@ def _year_end(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -
 
 
 @cython.cfunc
+@cython.exceptval(check=False)
+def _month_days(year: cython.longlong, month: cython.longlong) -> cython.int:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+
+
+@cython.cfunc
 @cython.exceptval(-9223372036854775807, check=True)
 def _days(source: bytes, start: cython.Py_ssize_t, dash: cython.Py_ssize_t, bc: cython.bint) -> cython.longlong:
     """Days since 1970-01-01 in the proleptic Gregorian calendar; `dash` is behind the year."""
@@ -97,6 +105,8 @@ def _days(source: bytes, start: cython.Py_ssize_t, dash: cython.Py_ssize_t, bc: 
         raise _malformed()
     if bc:
         year = 1 - year
+    if day > 28 and day > _month_days(year, month):
+        raise _malformed()
     if month <= 2:
         year -= 1
         month += 12
@@ -253,6 +263,25 @@ def write_zoned_timestamp(out: Writer, source: bytes, start: cython.Py_ssize_t, 
         out.put(48)
         digits += 1
     return out.put(90)
+
+
+def read_utc(source: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+    """A timestamptz printed in UTC, of our era, as microseconds since the epoch; -1: it is another kind.
+
+    Raises:
+        FormError: it is no timestamp.
+    """
+    dash: cython.Py_ssize_t = start + 4
+    if end - start < 22 or source[dash] != 45 or source[dash + 3] != 45 or source[dash + 6] != 32:
+        return -1
+    if source[end - 3] != 43 or source[end - 2] != 48 or source[end - 1] != 48:
+        return -1
+    days: cython.longlong = _days(source, start, dash, False)
+    micros: cython.longlong = _micros(source, dash + 7, end - 3)
+    # A leap second and the end of a day are no server's.
+    if days < 0 or micros >= _DAY_MICROS or source[dash + 13] == 54:
+        return -1
+    return days * _DAY_MICROS + micros
 
 
 def _year(text: bytes, bc: bool) -> bytes:

@@ -2,6 +2,7 @@ from producer.transcode.block cimport Blocks
 from producer.transcode.forms cimport Route
 from producer.transcode.image cimport Image
 from producer.transcode.numbers cimport read_lsn
+from producer.transcode.source_block cimport Parts
 from producer.transcode.spans cimport find, json_string_end, matches
 from producer.transcode.writer cimport Writer
 
@@ -23,13 +24,11 @@ cdef class Walker:
     cdef Image _new
     cdef Image _old
     cdef Writer _out
-    cdef bytes _record_head
-    cdef bytes _source_head
-    cdef bytes _sequence_head
-    cdef bytes _source_times
-    cdef bytes _source_transaction
-    cdef bytes _source_commit
+    cdef Parts _parts
     cdef bytes _times
+    cpdef int row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
+    cpdef begin(self, Parts parts)
+    cpdef copy_row(self, bytes row, plan, long long lsn)
     cdef int _row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
     cdef Route _find(self, bytes message, Py_ssize_t at)
     cdef bytes _envelope(self, Route route, bint before, bint after, int op, long long ordinal)

@@ -16,6 +16,7 @@ if not cython.compiled:
     from producer.transcode.forms import Route
     from producer.transcode.image import Image
     from producer.transcode.numbers import read_lsn
+    from producer.transcode.source_block import Parts
     from producer.transcode.spans import find, json_string_end, matches
     from producer.transcode.writer import Writer
 
@@ -65,12 +66,7 @@ class Walker:
         self._new = Image()
         self._old = Image()
         self._out = Writer()
-        self._record_head = b"\x00"
-        self._source_head = b""
-        self._sequence_head = b""
-        self._source_times = b""
-        self._source_transaction = b""
-        self._source_commit = b""
+        self._parts = Parts(b"\x00", b"", b"", b"", b"", b"")
         self._times = b"\x00\x00\x00"
 
     def install(self, plan: TablePlan) -> None:
@@ -83,29 +79,15 @@ class Walker:
         assert self._last is not None
         return self._last.plan
 
-    def begin(
-        self,
-        *,
-        record_head: bytes,
-        source_head: bytes,
-        sequence_head: bytes,
-        source_times: bytes,
-        source_transaction: bytes,
-        source_commit: bytes,
-    ) -> None:
-        """The constant parts of a transaction's records (see `source_block.Parts`)."""
-        self._record_head = record_head
-        self._source_head = source_head
-        self._sequence_head = sequence_head
-        self._source_times = source_times
-        self._source_transaction = source_transaction
-        self._source_commit = source_commit
+    def begin(self, parts: Parts) -> None:
+        """The constant parts of the records that follow."""
+        self._parts = parts
 
     def clock(self, times: bytes) -> None:
         """The outer ts_ms, ts_us, ts_ns, encoded."""
         self._times = times
 
-    def row(self, message: bytes, start: int, ordinal: int) -> int:
+    def row(self, message: bytes, start: cython.Py_ssize_t, ordinal: cython.longlong) -> cython.int:
         """Walk a wal2json record that begins at `start`; what it was, as one of the codes above.
 
         A key change takes `ordinal` and the next one.
@@ -134,9 +116,9 @@ class Walker:
         action: cython.int = message[start + 11]
         if (action != 73 and action != 85 and action != 68) or message[start + 12] != 34:
             return OTHER
-        if not matches(message, at, self._record_head):
+        if not matches(message, at, self._parts.record_head):
             return OTHER
-        at += len(self._record_head)
+        at += len(self._parts.record_head)
         end: cython.Py_ssize_t = find(message, 34, at, len(message))
         lsn: cython.longlong = read_lsn(message, at, end)
         if lsn < 0 or message[end + 1] != 44:
@@ -211,6 +193,7 @@ class Walker:
     ) -> bytes:
         """The framed envelope, from the images written last."""
         out = self._out
+        parts = self._parts
         digits: bytes = b"%d" % self.lsn
         out.rewind()
         out.raw(route.value_frame)
@@ -220,19 +203,19 @@ class Walker:
         out.put(2 if after else 0)
         if after:
             out.append(self._new.data, 0, self._new.data.at)
-        out.raw(self._source_head)
+        out.raw(parts.source_head)
         out.put(2)
-        out.long(len(self._sequence_head) + len(digits) + 2)
-        out.raw(self._sequence_head)
+        out.long(len(parts.sequence_head) + len(digits) + 2)
+        out.raw(parts.sequence_head)
         out.raw(digits)
         out.raw(b'"]')
-        out.raw(self._source_times)
+        out.raw(parts.source_times)
         out.raw(route.source_names)
-        out.raw(self._source_transaction)
+        out.raw(parts.source_transaction)
         out.put(2)
         out.long(self.lsn)
         out.raw(b"\x00\x00\x00")
-        out.raw(self._source_commit)
+        out.raw(parts.source_commit)
         out.put(2)
         out.long(ordinal)
         self.blocks.write(out, route.source_names, ordinal)
@@ -241,7 +224,7 @@ class Walker:
         out.raw(self._times)
         return out.take(0, out.at)
 
-    def copy_row(self, row: bytes, plan: TablePlan, lsn: int) -> None:
+    def copy_row(self, row: bytes, plan: TablePlan, lsn: cython.longlong) -> None:
         """Walk a row of COPY's text format, columns in the plan's order: a snapshot's read.
 
         Raises:

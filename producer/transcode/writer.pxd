@@ -1,6 +1,9 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
+cdef Py_ssize_t _KEPT
+cdef Py_ssize_t _FIRST
+
 cdef class Writer:
     cdef unsigned char[::1] data
     cdef readonly Py_ssize_t at

@@ -9,8 +9,8 @@ from __future__ import annotations
 import cython
 
 # A buffer that a big row has made larger than this is given back before the next row.
-_KEPT: cython.Py_ssize_t = 4_194_304
-_FIRST: cython.Py_ssize_t = 8192
+_KEPT = 4_194_304
+_FIRST = 8192
 
 
 class Writer:

@@ -40,7 +40,7 @@ def test_an_oversized_record_is_a_conversion_failure_with_its_size(source: Sourc
     stopped = command.run("run", "--once", settings=SMALL)
     assert stopped.returncode == 4, stopped.stderr
     assert f"topic {command.prefix}.public.t, a record of 22" in stopped.stderr
-    assert re.search(r"\(position 0/[0-9A-F]+:2, key column id\)", stopped.stderr)
+    assert re.search(r"\(position [0-9A-F]+/[0-9A-F]+:2, key column id\)", stopped.stderr)
     assert "max.message.bytes" in stopped.stderr
     assert "éé" not in stopped.stderr
     synced(command, ALL)
@@ -93,7 +93,7 @@ def test_a_record_that_only_the_broker_refuses_stops_with_its_position(source: S
     for _ in range(2):
         done = command.run("run", "--once", settings=settings)
         assert done.returncode == 4, done.stderr
-        assert "of the transaction that commits at 0/" in done.stderr
+        assert "of a transaction that commits by " in done.stderr
         assert "MSG_SIZE_TOO_LARGE" in done.stderr
     assert source.confirmed_lsn() == before
 

@@ -100,7 +100,7 @@ def test_fail_stops_and_goes_on_when_mended(source: Source, command: Command) ->
     for _ in range(2):
         done = command.run("run", "--once", settings={"unchanged.toast.handling": "fail"})
         assert done.returncode == 4, done.stderr
-        assert "table public.t, column code, big, raw, s, doc, words, at 0/" in done.stderr
+        assert "table public.t, column code, big, raw, s, doc, words, at " in done.stderr
         assert "unchanged.toast.handling=reselect" in done.stderr
         assert BIG not in done.stderr
     synced(command)

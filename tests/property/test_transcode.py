@@ -36,10 +36,7 @@ def _written(build: str, plan: TablePlan, shown: str) -> bytes:
     """The value's Avro body, from JSON: the key of a one-column table is just that."""
     made = _BUILDS[build]["walker"].Walker()
     made.install(plan)
-    made.begin(
-        record_head=b',"lsn":"', source_head=b"", sequence_head=b"", source_times=b"", source_transaction=b"",
-        source_commit=b"",
-    )  # fmt: skip
+    made.begin(_BUILDS[build]["source_block"].Parts(b',"lsn":"', b"", b"", b"", b"", b""))
     row = (
         '{"action":"I","lsn":"0/1","schema":"s","table":"t","columns":[{"name":"v","typeoid":1,"value":' + shown + "}]}"
     )
@@ -147,10 +144,7 @@ def test_broken_rows_give_a_code_or_a_form_error(build: str, data: st.DataObject
     modules = _BUILDS[build]
     made = modules["walker"].Walker()
     made.install(_plan(form))
-    made.begin(
-        record_head=b',"lsn":"', source_head=b"", sequence_head=b"", source_times=b"", source_transaction=b"",
-        source_commit=b"",
-    )  # fmt: skip
+    made.begin(_BUILDS[build]["source_block"].Parts(b',"lsn":"', b"", b"", b"", b"", b""))
     row = bytearray(
         b'{"action":"U","lsn":"0/1","schema":"s","table":"t","columns":[{"name":"v","typeoid":1,"value":'
         + data.draw(st.sampled_from([b"12.5", b'"2016-11-04 13:51:30+00"', b'"a\\u00e9\\"b"', b"null", b'"{a}"']))

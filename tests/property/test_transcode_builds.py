@@ -81,10 +81,7 @@ def _walk(build: str, plan: TablePlan, message: bytes, row: bytes) -> list[objec
     modules = _BUILDS[build]
     walker = modules["walker"].Walker()
     walker.install(plan)
-    walker.begin(
-        record_head=b',"lsn":"', source_head=b"", sequence_head=b"[", source_times=b"", source_transaction=b"",
-        source_commit=b"",
-    )  # fmt: skip
+    walker.begin(modules["source_block"].Parts(b',"lsn":"', b"", b"[", b"", b"", b""))
     found: list[object] = []
     try:
         found.append(walker.row(message, 0, 1))

@@ -62,7 +62,8 @@ def test_parts_of_a_transaction_make_nothing_safe_by_themselves() -> None:
 
 def test_a_failed_group_is_never_resolved_and_the_first_in_commit_order_is_told() -> None:
     tracker = Tracker()
-    first, second = tracker.open(Lsn(7)), tracker.open()
+    first, second = tracker.open(), tracker.open()
+    first.commit_lsn = Lsn(7)
     for group, lsn in ((first, Lsn(1)), (second, Lsn(2))):
         take(tracker, group, 1)
         tracker.close(group, lsn)

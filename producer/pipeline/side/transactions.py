@@ -27,6 +27,11 @@ class TransactionMetadata:
         self._id = ""
         self._ts_ms = 0
 
+    @property
+    def wanted(self) -> bool:
+        """Whether they are asked for."""
+        return self._topic is not None
+
     def open(self, begin: Begin) -> bool:
         """A transaction begins; True when its BEGIN is due before its first event.
 

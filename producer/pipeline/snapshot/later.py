@@ -171,8 +171,7 @@ class LaterReadings:
 
     def _read(self, table: Table, connection: Connection, reader: TableReader) -> Reading | None:
         """Take a snapshot that shows all that was produced so far; None: not now."""
-        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'".encode())
-        found = reader.lock(table)
+        found = reader.lock(table, _LOCK_TIMEOUT)
         if found == "gone":
             _log.info("the table is gone", table=table.qualified_name)
             self._wanted.popleft()

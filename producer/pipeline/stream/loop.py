@@ -28,6 +28,7 @@ from producer.source.catalog import Table
 from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream
 from producer.source.snapshot import TableReader
 from producer.source.wire import Connection, explained
+from producer.transcode.fast_path import EMPTY, ENDED, OTHER
 from producer.transcode.source_block import times
 
 _log = observe.logger("producer.stream")
@@ -131,46 +132,59 @@ class StreamLoop:
         Raises:
             ProducerError: what ended it; nothing unacked was confirmed.
         """
-        get = self._stream.get
-        transactions = self._transactions
+        try:
+            self._run()
+        finally:
+            self._transactions.cut()
+
+    def _run(self) -> None:
+        stream, transactions = self._stream, self._transactions
         since_tend = 0
-        gather = False
         self._walker.clock(times(self._clock.time_us()))
         while not self._stop.requested and not self._reached:
-            if self._ahead:
-                size, message = 1, memoryview(self._ahead.popleft())
-            elif self._ended:
-                raise self._stream.ended()
-            else:
-                size, message = get(1)
-            if size > 0:
-                if self._started is not None:
-                    # The server talks: what failed before is over.
-                    self._started()
-                    self._started = None
-                if message[0] == XLOG_DATA:
-                    transactions.take(bytes(message))
-                elif message[0] == KEEPALIVE:
-                    self._keepalive(message)
-                since_tend += 1
-                if since_tend >= _TEND_EVERY or transactions.unserved_bytes >= self._serve_bytes:
-                    since_tend = 0
-                    gather = True
-                    self._tend()
-                    self._walker.clock(times(self._clock.time_us()))
-            elif size == 0:
-                if self._stream.wait(0):
+            ahead = bool(self._ahead)
+            code, taken = transactions.run(
+                self._next_ahead if ahead else stream.get,
+                _TEND_EVERY - since_tend,
+                max(1, self._serve_bytes - transactions.unserved_bytes),
+            )
+            since_tend += taken
+            if taken and self._started is not None:
+                # The server talks: what failed before is over.
+                self._started()
+                self._started = None
+            if code == OTHER:
+                self._take(transactions.message)
+            elif code == ENDED or (self._ended and code == EMPTY and not ahead):
+                raise stream.ended()
+            elif code == EMPTY and not ahead:
+                if stream.wait(0):
                     continue
                 self._tend()
-                if gather:
-                    gather = False
+                if since_tend:
                     time.sleep(_GATHER_SECONDS)
                 busy = since_tend or not self._progress.settled
                 since_tend = 0
-                self._stream.wait(_WAIT_MS_BUSY if busy else self._wait_ms_idle)
+                stream.wait(_WAIT_MS_BUSY if busy else self._wait_ms_idle)
                 self._walker.clock(times(self._clock.time_us()))
-            else:
-                raise self._stream.ended()
+            if since_tend >= _TEND_EVERY or transactions.unserved_bytes >= self._serve_bytes:
+                since_tend = 0
+                self._tend()
+                self._walker.clock(times(self._clock.time_us()))
+
+    def _take(self, message: bytes) -> None:
+        """A message that is not plain."""
+        if message[0] == XLOG_DATA:
+            self._transactions.take(message)
+        elif message[0] == KEEPALIVE:
+            self._keepalive(message)
+
+    def _next_ahead(self, _asynchronous: int) -> tuple[int, memoryview]:
+        """The next of the messages that were looked at before their turn."""
+        if not self._ahead:
+            return 0, memoryview(b"")
+        message = self._ahead.popleft()
+        return len(message), memoryview(message)
 
     def close(self) -> None:
         """Give up what is being read beside the stream."""
@@ -191,10 +205,11 @@ class StreamLoop:
                 break
         return ahead
 
-    def _keepalive(self, message: memoryview) -> None:
+    def _keepalive(self, message: bytes) -> None:
         wal_end = self._stream.keepalive(message)
         if self._transactions.open:
             return
+        self._transactions.cut()
         if self._later.due(wal_end):
             self._later.splice()
         reached = self._target is not None and wal_end >= self._target and not self._later.pending
@@ -214,6 +229,7 @@ class StreamLoop:
     def _tend(self) -> None:
         """Serve acks, confirm what is safe, keep the connection alive, wait while too much is in flight."""
         transactions = self._transactions
+        transactions.cut()
         transactions.unserved_bytes = 0
         self._stream.note(transactions.committed)
         if self._target is not None and not transactions.open and transactions.committed >= self._target:

@@ -79,6 +79,7 @@ class Misfits:
         return result
 
     def _walk_again(self, message: bytes, ordinal: int, shape: Shape, lsn: Lsn, error: FormError | None) -> int:
+        result: int
         try:
             result = self._walker.row(message, XLOG_HEADER, ordinal)
         except FormError:

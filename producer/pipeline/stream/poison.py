@@ -234,9 +234,10 @@ class Poison:
     def _walk(self, message: bytes, ordinal: int) -> int | None:
         """What the walker makes of a record of ours; None: it cannot be carried either."""
         try:
-            return self._walker.row(message, XLOG_HEADER, ordinal)
+            result: int = self._walker.row(message, XLOG_HEADER, ordinal)
         except FormError:
             return None
+        return result
 
     @contextmanager
     def _by(self, plan: TablePlan, own: TablePlan) -> Iterator[None]:

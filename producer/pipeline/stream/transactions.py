@@ -5,6 +5,8 @@ Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Life of a r
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from confluent_kafka import KafkaException
 
 from producer.acks import Group
@@ -22,16 +24,17 @@ from producer.pipeline.stream.completion import Completion
 from producer.pipeline.stream.misfits import Misfits, decoded
 from producer.pipeline.stream.poison import Poison, Salvaged
 from producer.pipeline.tables.tables import Tables
-from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Headers, Sink
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
+from producer.transcode.fast_path import OTHER as GENERAL
+from producer.transcode.fast_path import FastPath
 from producer.transcode.plan import FormError
-from producer.transcode.source_block import Parts, times, truncate_value
+from producer.transcode.source_block import times, truncate_value
 from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
-# A part of a big transaction: its bytes are released when it is acked; it confirms nothing.
-_PART_RECORDS = 1000
+# A group holds about so many records: a part of a big transaction, or many small ones.
+_GROUP_RECORDS = 1000
 # Where a record names its action: `{"action":"I"`.
 _ACTION = 11
 _INSERT = ord("I")
@@ -54,7 +57,6 @@ class Transactions:
         later: LaterReadings,
     ) -> None:
         self._clock: Clock = connector.clock
-        self._counters = connector.counters
         self._block = connector.block
         self._walker = connector.walker
         self._tombstones = connector.settings.tombstones_on_delete
@@ -62,9 +64,10 @@ class Transactions:
         self._tables = tables
         self._sink = sink
         self._progress = progress
-        self._previous_commit = previous_commit
         self._later = later
-        self._unseen = connector.unseen
+        self._fast = FastPath(
+            connector.walker, connector.block, connector.unseen, previous=previous_commit, tombstones=self._tombstones
+        )
         self._messages = Messages(connector, sink, progress.tracker)
         self._metadata = TransactionMetadata(connector, sink)
         self._unannounced = False
@@ -80,19 +83,64 @@ class Transactions:
         )
         self._misfits = Misfits(walker=connector.walker, catalog=catalog, tables=tables, completion=completion)
         self._truncated_at: Lsn | None = None
-        self._begin: Begin | None = None
-        self._parts: Parts | None = None
         self._group: Group | None = None
-        self._ordinal = 0
+        """What was handed to the sink since `cut`."""
+        self._grouped = 0
+        """The end of the last transaction that a group was closed with."""
         self.unserved_bytes = 0
         """Handed to the sink since its acks were served last."""
-        self.committed = Lsn(0)
-        """The end of the last transaction that is complete."""
 
     @property
     def open(self) -> bool:
         """True between a begin and its commit."""
-        return self._begin is not None
+        return self._fast.open
+
+    @property
+    def committed(self) -> Lsn:
+        """The end of the last transaction that is complete."""
+        return Lsn(self._fast.committed)
+
+    @property
+    def message(self) -> bytes:
+        """The last message that `run` looked at."""
+        return self._fast.message
+
+    def run(self, get: Callable[[int], tuple[int, memoryview]], most: int, most_bytes: int) -> tuple[int, int]:
+        """Take messages as long as they are plain: why it ended, as FastPath says, and how many there were."""
+        fast = self._fast
+        fast.bypass = self._metadata.wanted or self._later.reading is not None
+        group = self._opened()
+        try:
+            code = fast.run(get, self._sink.produce, group.ack, most, most_bytes)
+        except (FormError, KafkaException, BufferError):
+            # The general path takes the message again, and says what is wrong with it.
+            code = GENERAL
+        finally:
+            group.pending += fast.records
+            group.size += fast.size
+            self.unserved_bytes += fast.size
+        return code, fast.messages
+
+    def cut(self) -> None:
+        """Close the group: its transactions that are complete can be confirmed once it is acked."""
+        group, fast = self._group, self._fast
+        if group is None:
+            return
+        self._group = None
+        end = None
+        if fast.committed > self._grouped:
+            self._grouped = fast.committed
+            end = Lsn(fast.committed)
+            committed = Committed(end, Lsn(fast.committed_lsn), fast.committed_xid, fast.committed_us)
+            self._progress.committed(committed)
+        group.commit_lsn = Lsn(fast.commit_lsn)
+        self._progress.tracker.close(group, end)
+
+    def _opened(self) -> Group:
+        """The group that records are counted in."""
+        if self._group is None:
+            self._group = self._progress.tracker.open()
+        return self._group
 
     def take(self, message: bytes) -> None:
         """One message, its XLogData header before it.
@@ -100,7 +148,7 @@ class Transactions:
         Raises:
             DecodeError, ConversionError, UnsupportedEvent: it cannot be carried.
         """
-        if self._begin is not None:
+        if self._fast.open:
             self._misfits.row = message
             try:
                 result = self._walk(message)
@@ -127,33 +175,34 @@ class Transactions:
 
     def _walk(self, message: bytes) -> int:
         walker = self._walker
+        result: int
         try:
-            result = walker.row(message, XLOG_HEADER, self._ordinal + 1)
+            result = walker.row(message, XLOG_HEADER, self._fast.ordinal + 1)
         except FormError as error:
-            result = self._misfits.fit(message, self._ordinal + 1, error)
+            result = self._misfits.fit(message, self._fast.ordinal + 1, error)
         else:
             if result == SHAPE:
-                result = self._misfits.fit(message, self._ordinal + 1, None)
+                result = self._misfits.fit(message, self._fast.ordinal + 1, None)
             elif walker.suspects and result not in (OTHER, DELETE):
-                result = self._misfits.unhide(message, self._ordinal + 1)
+                result = self._misfits.unhide(message, self._fast.ordinal + 1)
         if self._unannounced and result in _EVENTS:
             self._announce()
         if result == RECORD:
             if self._misfits.headers:
-                self._send_with_headers(walker.topic, walker.key, walker.value, self._misfits.take_headers())
+                self._send(walker.topic, walker.key, walker.value, self._misfits.take_headers())
             else:
                 self._send(walker.topic, walker.key, walker.value)
-            self._ordinal += 1
+            self._fast.ordinal += 1
         elif result == DELETE:
             self._send(walker.topic, walker.key, walker.value)
             self._tombstone(walker.topic, walker.key)
-            self._ordinal += 1
+            self._fast.ordinal += 1
         elif result == KEY_CHANGE:
             self._key_change()
         reading = self._later.reading
-        if reading is not None and reading.topic == walker.topic and self._begin is not None:
+        if reading is not None and reading.topic == walker.topic:
             keys = (walker.key, walker.old_key if result == KEY_CHANGE else None)
-            reading.note(self._begin.xid, keys, insert=message[XLOG_HEADER + _ACTION] == _INSERT)
+            reading.note(self._fast.xid, keys, insert=message[XLOG_HEADER + _ACTION] == _INSERT)
         return result
 
     def _set_aside(self, error: ConversionError) -> None:
@@ -167,25 +216,16 @@ class Transactions:
             # What became of the row cannot be told from its key alone.
             self._later.reading.disturbed = True
         for record in salvaged.records:
-            self._send_with_headers(record.topic, record.key, record.value, record.headers)
-        self._ordinal += salvaged.ordinals
+            self._send(record.topic, record.key, record.value, record.headers)
+        self._fast.ordinal += salvaged.ordinals
 
-    def _send(self, topic: str, key: bytes | None, value: bytes | None) -> None:
-        group = self._group
-        assert group is not None
-        size = (len(key) if key else 0) + (len(value) if value else 0)
-        try:
-            self._sink.produce(topic, value, key, -1, group.ack)
-        except (KafkaException, BufferError) as error:
-            raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
-        self._progress.tracker.add(group, size)
-        self.unserved_bytes += size
-        if group.pending >= _PART_RECORDS:
-            self._cut(group)
-
-    def _cut(self, group: Group) -> None:
-        self._progress.tracker.close(group)
-        self._group = self._progress.tracker.open(self._next_position().commit_lsn)
+    def _send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> None:
+        group = self._opened()
+        before = group.size
+        self._sink.send(topic, key, value, group, headers=headers)
+        self.unserved_bytes += group.size - before
+        if group.pending >= _GROUP_RECORDS:
+            self.cut()
 
     def _tombstone(self, topic: str, key: bytes | None) -> None:
         if key is not None and self._tombstones:
@@ -201,73 +241,52 @@ class Transactions:
         # Known before the delete has gone out: what of the two can be sent is for one place to say.
         self._dead_letters.demand_fit(topic, new, walker.value, created)
         self._misfits.take_headers()
-        self._send_with_headers(topic, old, walker.old_value, [("__debezium.newkey", new)])
+        self._send(topic, old, walker.old_value, [("__debezium.newkey", new)])
         self._tombstone(topic, old)
-        self._send_with_headers(topic, new, walker.value, created)
-        self._ordinal += 2
-
-    def _send_with_headers(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        group = self._group
-        assert group is not None
-        before = group.size
-        self._sink.send(topic, key, value, group, headers=headers)
-        self.unserved_bytes += group.size - before
-        if group.pending >= _PART_RECORDS:
-            self._cut(group)
+        self._send(topic, new, walker.value, created)
+        self._fast.ordinal += 2
 
     def _open(self, begin: Begin) -> None:
         if self._later.due(begin.commit_lsn):
+            self.cut()
             self._later.splice()
-        self._begin = begin
-        self._unseen.add(begin.xid)
-        self._ordinal = 0
         self._unannounced = self._metadata.open(begin)
-        self._group = self._progress.tracker.open(begin.commit_lsn)
-        self._parts = parts = self._block.transaction(
+        self._fast.begin(
             record_head=begin.record_head,
             xid=begin.xid,
             commit_lsn=begin.commit_lsn,
+            next_lsn=begin.next_lsn,
             commit_us=begin.commit_us,
-            previous=self._previous_commit,
         )
-        parts.begin(self._walker)
 
     def _close(self, commit: Commit) -> None:
-        begin, group = self._begin, self._group
-        if begin is None or group is None:
+        if not self._fast.open:
             raise DecodeError(f"a commit at {commit.commit_lsn} without its begin", remedy="report it")
-        self._metadata.close(group, announced=not self._unannounced)
-        self._begin = self._group = None
-        self._previous_commit = commit.commit_lsn
-        self._counters.events += self._ordinal
-        self._counters.transactions += 1
-        self.committed = commit.next_lsn
-        self._progress.committed(Committed(commit.next_lsn, commit.commit_lsn, begin.xid, begin.commit_us))
-        self._progress.tracker.close(group, commit.next_lsn)
+        self._metadata.close(self._opened(), announced=not self._unannounced)
+        self._fast.commit(commit.next_lsn)
 
     def _announce(self) -> None:
         """The transaction's BEGIN, once."""
-        if self._unannounced and self._group is not None:
+        if self._unannounced:
             self._unannounced = False
-            self._metadata.begin(self._group)
+            self._metadata.begin(self._opened())
 
     def _message(self, record: LogicalMessage) -> None:
         """An event of its transaction; or, between transactions, one by itself."""
         if not record.transactional:
-            self.unserved_bytes += self._messages.send_outside(record, self._previous_commit)
+            # It has a group of its own, behind what was read before it.
+            self.cut()
+            previous = self._fast.committed_lsn
+            self.unserved_bytes += self._messages.send_outside(record, Lsn(previous) if previous >= 0 else None)
             return
-        if self._begin is None or self._parts is None:
+        if not self._fast.open:
             raise DecodeError(f"a logical message of a transaction at {record.lsn} outside of any", remedy="report it")
         self._announce()
-        self._ordinal += 1
-        position = Position(self._begin.commit_lsn, self._ordinal)
-        self._send(*self._messages.record(record, self._parts, position))
+        self._fast.ordinal += 1
+        self._send(*self._messages.record(record, self._fast.parts, self._position()))
 
     def _truncate(self, record: Truncate) -> None:
         """One event a table, to every partition of its topic with the same position."""
-        assert self._parts is not None
-        assert self._begin is not None
-        assert self._group is not None
         if not self._tables.wants(self._catalog, record.schema, record.table):
             return
         if self._tables.is_partition(self._catalog, record.schema, record.table):
@@ -279,20 +298,20 @@ class Transactions:
         except ConversionError as error:
             self._send_salvaged(self._poison.truncate(record, error, self._next_position()))
             return
-        self._later.truncated(shape.plan.topic, self._begin.xid)
+        self._later.truncated(shape.plan.topic, self._fast.xid)
         self._announce()
-        self._ordinal += 1
+        self._fast.ordinal += 1
         source = self._block.whole(
-            self._parts,
+            self._fast.parts,
             schema=shape.relation.schema,
             table=shape.relation.name,
             lsn=record.lsn,
-            position=Position(self._begin.commit_lsn, self._ordinal),
+            position=self._position(),
         )
-        block = self._walker.blocks.block(shape.plan.names, self._ordinal)
+        block = self._walker.blocks.block(shape.plan.names, self._fast.ordinal)
         value = truncate_value(shape.plan.value_frame, source, block, times(self._clock.time_us()))
         for partition in range(self._sink.partitions_of(shape.plan.topic)):
-            self._sink.send(shape.plan.topic, None, value, self._group, partition=partition)
+            self._sink.send(shape.plan.topic, None, value, self._opened(), partition=partition)
 
     def _refuse_truncated_partition(self, record: Truncate) -> None:
         """Emptied with its root, whose event says it all; emptied alone, the topic would have to be compared."""
@@ -304,7 +323,10 @@ class Transactions:
                 "topic.prefix",
             )
 
+    def _position(self) -> Position:
+        """Of the event that was counted last."""
+        return Position(Lsn(self._fast.commit_lsn), self._fast.ordinal)
+
     def _next_position(self) -> Position:
-        """The position of the event at hand."""
-        assert self._begin is not None
-        return Position(self._begin.commit_lsn, self._ordinal + 1)
+        """Of the event at hand."""
+        return Position(Lsn(self._fast.commit_lsn), self._fast.ordinal + 1)

@@ -123,16 +123,9 @@ def test_a_row_walked_by_the_plan_is_read_by_the_schema() -> None:
     walker = Walker()
     walker.install(plan)
     parts = SourceBlock(version="1", name="shop", database="db").transaction(
-        record_head=b"", xid=5, commit_lsn=Lsn(300), commit_us=1, previous=None
+        record_head=b',"lsn":"', xid=5, commit_lsn=Lsn(300), commit_us=1, previous=None
     )
-    walker.begin(
-        record_head=b',"lsn":"',
-        source_head=parts.source_head,
-        sequence_head=parts.sequence_head,
-        source_times=parts.source_times,
-        source_transaction=parts.source_transaction,
-        source_commit=parts.source_commit,
-    )
+    walker.begin(parts)
     values = ["2", '"{1.10,NULL}"', "7", r'"a\nb"', '"13:51:30.5+02"', '"1.50"', '"ok"']
     columns = ",".join(column.head.decode() + value + "}" for column, value in zip(plan.columns, values, strict=True))
     head = '{"action":"I","lsn":"0/C8",' + plan.json_names.decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import fastavro
@@ -15,7 +15,7 @@ from producer.lsn import Lsn
 from producer.schema.avro import table_schema
 from producer.schema.plan import table_plan
 from producer.schema.types import Modes
-from producer.transcode.source_block import SourceBlock, string, times
+from producer.transcode.source_block import string, times
 
 Build = dict[str, Any]
 HEAD = b',"xid":745,"timestamp":"2026-11-22 10:25:46+00","lsn":"'
@@ -45,10 +45,12 @@ class Rows:
         for table in ("t", "u"):
             self.plans[table] = table_plan(relation(table), topic=table, key_id=1, value_id=2, modes=Modes())
             self.walker.install(self.plans[table])
-        parts = SourceBlock(version="1", name="p", database="db").transaction(
-            record_head=HEAD, xid=745, commit_lsn=Lsn(500), commit_us=1, previous=None
+        parts = (
+            build["source_block"]
+            .SourceBlock(version="1", name="p", database="db")
+            .transaction(record_head=HEAD, xid=745, commit_lsn=Lsn(500), commit_us=1, previous=None)
         )
-        self.walker.begin(**asdict(parts))
+        self.walker.begin(parts)
         self.walker.clock(times(1))
 
     def row(self, action: str, ordinal: int, table: str = "t", *, old: int | None = None) -> int:

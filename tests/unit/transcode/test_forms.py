@@ -34,10 +34,7 @@ def body(build: Build, made_of: TablePlan, text: str) -> bytes:
     """The Avro body of a printed value: the same from both sources."""
     walker = build["walker"].Walker()
     walker.install(made_of)
-    walker.begin(
-        record_head=b',"lsn":"', source_head=b"", sequence_head=b"", source_times=b"", source_transaction=b"",
-        source_commit=b"",
-    )  # fmt: skip
+    walker.begin(build["source_block"].Parts(b',"lsn":"', b"", b"", b"", b"", b""))
     shown = json.dumps(text, ensure_ascii=False)
     row = '{"action":"I","lsn":"0/1","schema":"s","table":"t","columns":[{"name":"v","typeoid":1,"value":' + shown
     assert walker.row((row + "}]}").encode(), 0, 1) == build["walker"].RECORD

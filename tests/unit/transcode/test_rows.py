@@ -36,10 +36,7 @@ def walker(build: Build, *plans: TablePlan) -> Any:
     made = build["walker"].Walker()
     for installed in plans:
         made.install(installed)
-    made.begin(
-        record_head=b',"lsn":"', source_head=b"<", sequence_head=b"[", source_times=b"", source_transaction=b"",
-        source_commit=b"",
-    )  # fmt: skip
+    made.begin(build["source_block"].Parts(b',"lsn":"', b"<", b"[", b"", b"", b""))
     made.clock(b">")
     return made
 

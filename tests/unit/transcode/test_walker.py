@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict
 from typing import Any
 
 import fastavro
@@ -15,7 +14,7 @@ from producer.lsn import Lsn
 from producer.schema.avro import TableSchema, table_schema
 from producer.schema.plan import table_plan
 from producer.schema.types import Modes
-from producer.transcode.source_block import SourceBlock, times
+from producer.transcode.source_block import times
 
 Build = dict[str, Any]
 HEAD = b',"xid":745,"timestamp":"2026-11-22 10:25:46+00","lsn":"'
@@ -106,9 +105,9 @@ def walker(build: Build, shape: Relation) -> tuple[Any, Any, TableSchema]:
     plan = table_plan(shape, topic="p.public.t", key_id=1, value_id=2, modes=Modes())
     made = build["walker"].Walker()
     made.install(plan)
-    block = SourceBlock(version="1", name="p", database="db")
+    block = build["source_block"].SourceBlock(version="1", name="p", database="db")
     parts = block.transaction(record_head=HEAD, xid=745, commit_lsn=Lsn(500), commit_us=COMMIT_US, previous=Lsn(400))
-    made.begin(**asdict(parts))
+    made.begin(parts)
     made.clock(times(NOW_US))
     return made, plan, table_schema(shape, modes=Modes(prefix="p"))
 

@@ -1,0 +1,55 @@
+"""A table read in chunks by several sessions: every row once, markers right, and nobody waits for us for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+from tests.harness import Command, Source, wait_for
+
+ROWS = 20_000
+CHUNKED: dict[str, object] = {"snapshot.max.threads": 3, "snapshot.chunk.rows": 1000, "snapshot.mode": "initial_only"}
+FILL = f"INSERT INTO t SELECT i, repeat('x', i % 300) FROM generate_series(1, {ROWS}) i"
+
+
+def test_every_row_comes_once_and_only_the_ends_are_marked(source: Source, command: Command) -> None:
+    """Contract 5: one first and one last in a snapshot; the table was never analysed, and has holes."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v text) WITH (autovacuum_enabled = false)", FILL,
+        "DELETE FROM t WHERE id BETWEEN 3000 AND 9000", "CREATE TABLE u (id int PRIMARY KEY)",
+        "INSERT INTO u SELECT generate_series(1, 3)",
+    )  # fmt: skip
+    done = command.run("run", settings=CHUNKED)
+    assert done.returncode == 0, done.stderr
+    records: list[Any] = list(command.records())
+    rows = [record.value["after"] for record in records if record.value["source"]["table"] == "t"]
+    assert Counter(row["id"] for row in rows) == Counter({*range(1, 3000), *range(9001, ROWS + 1)})
+    assert all(len(row["v"]) == row["id"] % 300 for row in rows)
+    marks = Counter(record.value["source"]["snapshot"] for record in records)
+    assert marks["first"] == marks["last"] == 1
+    assert marks["first_in_data_collection"] == marks["last_in_data_collection"] == 1
+    assert next(record.offset for record in records if record.value["source"]["snapshot"] == "first") == 0
+
+
+def test_a_table_that_somebody_waits_to_change_is_read_again_when_it_is_changed(
+    source: Source, command: Command
+) -> None:
+    """Our lock stands in line behind an ALTER TABLE that waits for another: we may be what that one waits for."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", FILL)
+    with source.connect() as blocker, source.connect() as other:
+        blocker.execute("BEGIN")
+        blocker.execute("SELECT FROM t LIMIT 0")
+        altering = threading.Thread(target=other.execute, args=(b"ALTER TABLE t ADD COLUMN w int DEFAULT 7",))
+        altering.start()
+        wait_for(lambda: source.rows("SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"))
+        running = command.start("run", settings=CHUNKED)
+        running.wait_for("is locked by somebody who waits to change it")
+        blocker.execute("ROLLBACK")
+        altering.join(20)
+        assert not altering.is_alive()
+        assert running.process.wait(30) == 0, running.stderr
+    records: list[Any] = list(command.records("public.t"))
+    rows = [record.value["after"] for record in records]
+    assert len(rows) == ROWS
+    assert all(row["w"] == 7 for row in rows)
