@@ -1,4 +1,4 @@
-"""The Avro converter of bench/connect, compiled into a plugin of Kafka Connect."""
+"""The Avro converter beside this, compiled into a plugin of Kafka Connect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dev.java import KAFKA_JAVA, find_javac
 from dev.shell import StackError, run
 
 CONVERTER = "bench.connect.AvroConverter"
-_SOURCES = Path(__file__).parent / "connect"
+_SOURCES = Path(__file__).parent / "avro"
 _MANIFEST = "META-INF/services/org.apache.kafka.connect.storage.Converter"
 
 
