@@ -1,0 +1,7 @@
+"""All workloads, in the order in which they are run."""
+
+from __future__ import annotations
+
+from bench.workloads import snapshots, streams
+
+WORKLOADS = (*streams.WORKLOADS, *snapshots.WORKLOADS)
