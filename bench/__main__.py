@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from bench import peers
 from bench.machine import machine, started
 from bench.report import Result
 from bench.rounds import progress
@@ -37,7 +38,7 @@ def main() -> int:
         for workload in WORKLOADS:
             print(f"{', '.join(workload.names)}: {workload.about}")
         return 0
-    chosen = list(_chosen(arguments.workloads))
+    chosen = list(_chosen(arguments.workloads or (peers.WORKLOADS if arguments.peers else ())))
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, _interrupt)
     results: list[Result] = []
@@ -45,11 +46,15 @@ def main() -> int:
         stack = started(Stack.load())
         found = machine(stack)
         print(", ".join(f"{name} {value}" for name, value in found.items()), flush=True)
-        bench = Bench(stack, (PgProducer(),), arguments.rounds, arguments.scale)
-        for workload in chosen:
-            progress(f"{', '.join(workload.names)}: {workload.about}")
-            results += workload.run(bench)
-            sys.stdout.flush()
+        ours = PgProducer()
+        with peers.peers(stack, arguments.peers, arguments.scale) as others:
+            bench = Bench(stack, (ours, *others), arguments.rounds, arguments.scale)
+            for workload in chosen:
+                progress(f"{', '.join(workload.names)}: {workload.about}")
+                results += workload.run(bench)
+                sys.stdout.flush()
+        if others:
+            results = peers.against(results, others, ours.name)
     except KeyboardInterrupt:
         print("interrupted; the databases, slots and topics are gone", file=sys.stderr)
         return 130
@@ -66,6 +71,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, default=3, help="undisturbed rounds whose median counts")
     parser.add_argument("--scale", type=_scale, default=1.0, help="multiplies the numbers of rows, for a trial")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="where the figures go")
+    parser.add_argument(
+        "--peers", action="store_const", const=[*peers.NAMES], default=[], help="Debezium's variants too"
+    )
+    parser.add_argument(
+        "--peer", action="append", dest="peers", choices=peers.NAMES, help="one of them; may be given again"
+    )
     parser.add_argument("--list", action="store_true", help="name the workloads")
     return parser.parse_args()
 
