@@ -11,6 +11,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from dev.stack import Stack
 
 _SECONDS = 30.0
+# A client that ends with an event unserved would tell it.
+_QUIET = "3"
 _LIST_EVERY = 0.5
 
 
@@ -18,7 +20,7 @@ class Progress:
     """Of topics that are not yet there, too; none of them is ever shortened. One client, so that asking is cheap."""
 
     def __init__(self, stack: Stack, topics: Sequence[str]) -> None:
-        self._admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
+        self._admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers, "log_level": _QUIET})
         self._topics = set(topics)
         self._listed = 0.0
         self._ends: dict[TopicPartition, OffsetSpec] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -95,22 +95,17 @@ class Debezium:
         """
         worker, progress = self._worker.pid, Progress(self._stack, self.topics(database))
         before, idle = progress.records(), processor_seconds(worker)
-        with self._connected(database, connector, mode):
+        # What is entered first is left last: the connector's stop is watched by nobody.
+        with ExitStack() as stop, watched([worker], find, broker=self._stack.pid("kafka")) as stretch:
+            stop.enter_context(self._connected(database, connector, mode))
             seen = self._wait(progress, connector, before + 1) - before
-            start = processor_seconds(worker) - idle
-            with watched([worker], find, broker=self._stack.pid("kafka")) as stretch:
-                self._wait(progress, connector, before + events)
+            began, start = time.monotonic(), processor_seconds(worker) - idle
+            self._wait(progress, connector, before + events)
+            seconds = time.monotonic() - began
         if (found := progress.records() - before) != events:
             raise SystemExit(f"{self.name}'s topics grew by {found:,} records instead of {events:,}")
-        # What was there at the first look took part in neither the time nor the processor seconds.
-        share = events / max(1, events - seen)
-        cost = stretch.cost
-        return replace(
-            cost,
-            seconds=cost.seconds * share,
-            processor=cost.processor * share + start,
-            start_processor=start,
-        )
+        # The records that were there at the first look took none of the time.
+        return replace(stretch.cost, seconds=seconds * events / max(1, events - seen), start_processor=start)
 
     def _wait(self, progress: Progress, connector: str, wanted: int) -> int:
         """Wait until there are so many records; how many there are then."""
