@@ -18,7 +18,7 @@ from dev.stack import Stack
 WORKLOADS = ("W-insert", "W-update-1", "W-update-8", "W-snap", "W-latency")
 """What peers are set to work on when nothing is named."""
 NAMES = tuple(VARIANTS)
-_WARM_UP = 300_000
+_WARM_UP = 450_000
 
 
 @contextmanager

@@ -26,6 +26,8 @@ _TUNED = {
     "max.queue.size": "100000",
     "poll.interval.ms": "10",
     "snapshot.max.threads": "2",
+    # Four headers on each record that say which connector sent it.
+    "extended.headers.enabled": "false",
     "producer.override.compression.type": "lz4",
     "producer.override.linger.ms": "50",
     "producer.override.batch.size": "524288",

@@ -19,11 +19,12 @@ from bench.connect.worker import Worker
 from bench.database import Backlog, Database, backlog
 from bench.measure import Cost, Find, processor_seconds, watched
 from bench.systems import Live, Reading
-from bench.tables import insert_orders, load_orders, orders
+from bench.tables import load_orders, orders
 from dev.stack import Stack
 
 _LOOK_SECONDS = 0.02
 _STALLED_SECONDS = 120.0
+_TURNS = 3
 
 
 class Debezium:
@@ -40,14 +41,15 @@ class Debezium:
         """What it used to get warm: the first rows cost several times of what the later ones do."""
 
     def start(self, warm_up: int) -> None:
-        """Start the worker, and let it copy and stream so many rows that nobody measures."""
+        """Start the worker, and let it stream and then copy so many rows that nobody measures."""
         self._worker.start()
         self.worker_start_cpu_seconds = processor_seconds(self._worker.pid)
         with Database(self._stack, ["orders"]) as database:
-            database.execute(orders(), insert_orders("orders", warm_up))
+            database.execute(orders())
             self.attach(database)
-            self.drain(backlog(database, warm_up, load_orders))
-            self.snapshot(database, 2 * warm_up)
+            for _ in range(_TURNS):
+                self.drain(backlog(database, warm_up // _TURNS, load_orders))
+            self.snapshot(database, warm_up // _TURNS * _TURNS)
         self.warm_up_cpu_seconds = processor_seconds(self._worker.pid) - self.worker_start_cpu_seconds
 
     def end(self) -> None:
