@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from bench.workloads import snapshots, streams
+from bench.workloads import growth, snapshots, streams
 
-WORKLOADS = (*streams.WORKLOADS, *snapshots.WORKLOADS)
+WORKLOADS = (*streams.WORKLOADS, *snapshots.WORKLOADS, *growth.WORKLOADS)
