@@ -158,32 +158,35 @@ class Stretch:
 
 @contextmanager
 def watched(
-    systems: Sequence[int], find: Find, *, broker: int | None = None, ours: Callable[[], float] = lambda: 0.0
+    systems: Sequence[int], find: Find, *, broker: int | None = None, ours: Find = lambda: ()
 ) -> Iterator[Stretch]:
     """What running processes cost from here to the block's end.
 
-    `ours`: processor seconds so far of what we do ourselves meanwhile, which is not foreign either.
+    `ours`: other processes that work for us meanwhile, which are not foreign either.
     """
     stretch = Stretch()
-    watch = _Watch(systems, find)
-    watch.look(new=False)
+    watches = (watch, helpers) = _Watch(systems, find), _Watch([], ours)
+    for each in watches:
+        each.look(new=False)
     counters: tuple[Callable[[], float], ...] = (
         time.monotonic,
         lambda: sum(map(processor_seconds, systems)),
         lambda: processor_seconds(broker) if broker else 0.0,
-        lambda: time.process_time() + ours(),
+        time.process_time,
         _busy_seconds,
     )
     before = [counter() for counter in counters]
-    watch.start()
+    for each in watches:
+        each.start()
     try:
         yield stretch
     finally:
         after = [counter() for counter in counters]
-        watch.end()
-        watch.sample()
+        for each in watches:
+            each.end()
+            each.sample()
     seconds, own, by_broker, by_us, busy = (late - early for late, early in zip(after, before, strict=True))
-    foreign = _share(busy - own - watch.seconds - by_broker - by_us, seconds)
+    foreign = _share(busy - own - watch.seconds - helpers.seconds - by_broker - by_us, seconds)
     stretch.cost = Cost(seconds, own, 0.0, watch.peak_rss, watch.seconds, by_broker, foreign)
 
 

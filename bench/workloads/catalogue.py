@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from bench.workloads import snapshots, streams
+from bench.workloads import growth, idle, latency, memory, snapshots, start, streams
 
-WORKLOADS = (*streams.WORKLOADS, *snapshots.WORKLOADS)
+WORKLOADS = (
+    *streams.WORKLOADS,
+    *snapshots.WORKLOADS,
+    *latency.WORKLOADS,
+    *idle.WORKLOADS,
+    *start.WORKLOADS,
+    *memory.WORKLOADS,
+    *growth.WORKLOADS,
+)

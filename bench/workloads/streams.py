@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
 from bench.database import Database, Load, backlog
+from bench.measure import Cost
 from bench.report import Result, compared
 from bench.rounds import Rounds, progress, turns
 from bench.systems import Drains
 from bench.systems.pg_recvlogical import PgRecvlogical
-from bench.tables import load_orders, orders
+from bench.tables import (
+    TOAST,
+    UPDATED_ROWS,
+    insert_orders,
+    load_documents,
+    load_orders,
+    load_round_robin,
+    load_wide,
+    orders,
+    update_orders,
+    wide,
+)
 from bench.workloads import Bench, Workload
 
 _REFERENCE: Drains = PgRecvlogical()
@@ -71,9 +84,52 @@ def _run(bench: Bench, stream: Stream) -> list[Result]:
     return compared(rounds)
 
 
+def _many(bench: Bench) -> list[Result]:
+    """Many tables beside one, the same events in each round."""
+    many, one = drained(bench, [round_robin("W-many", 1000, 200_000), round_robin("W-many-one", 1, 200_000)])
+    found = compared(many, lambda system: _beside(many, one, system)) + compared(one)
+    for result in found:
+        if "seconds_beside_one_table" in result:
+            print(
+                f"  {result['system']}: 1,000 tables cost {result['seconds_beside_one_table']} x the time and "
+                f"{result['cpu_beside_one_table']} x the processor time of one table"
+            )
+    return found
+
+
+def _beside(many: Rounds, one: Rounds, system: str) -> Result:
+    def ratio(of: Callable[[Cost], float]) -> float:
+        both = zip(many.calm().costs(system), one.calm().costs(system), strict=False)
+        return round(statistics.median(of(there) / max(of(here), 1e-6) for there, here in both), 2)
+
+    return {
+        "seconds_beside_one_table": ratio(lambda cost: cost.seconds),
+        "cpu_beside_one_table": ratio(lambda cost: cost.processor - cost.start_processor),
+    }
+
+
+def round_robin(workload: str, tables: int, events: int) -> Stream:
+    """The same events over so many tables."""
+    names = tuple(f"orders_{number:04}" for number in range(tables))
+    return Stream(workload, events, names, tuple(map(orders, names)), load_round_robin)
+
+
+def _updates(workload: str, events: int, each: int) -> Stream:
+    make = (orders(), insert_orders("orders", UPDATED_ROWS))
+    return Stream(workload, events, ("orders",), make, partial(update_orders, each=each))
+
+
+def inserts(workload: str, events: int, each: int) -> Stream:
+    """Orders, so many a transaction."""
+    return Stream(workload, events, ("orders",), (orders(),), partial(load_orders, each=each))
+
+
 WORKLOADS = (
-    single(
-        "500,000 inserts, 1,000 a transaction",
-        Stream("W-insert", 500_000, ("orders",), (orders(),), load_orders),
-    ),
+    single("500,000 inserts, 1,000 a transaction", inserts("W-insert", 500_000, 1000)),
+    single("100,000 transactions of one update", _updates("W-update-1", 100_000, 1)),
+    single("25,000 transactions of 8 updates", _updates("W-update-8", 200_000, 8)),
+    single("one transaction of 1,000,000 inserts", inserts("W-one", 1_000_000, 1_000_000)),
+    single("50,000 inserts of 60 columns", Stream("W-wide", 50_000, ("wide",), (wide(),), load_wide)),
+    Workload(("W-many", "W-many-one"), "200,000 inserts over 1,000 tables, and the same into one", _many),
+    single("4,000 inserts of a text of 50 kB", Stream("W-toast", 4_000, ("documents",), TOAST, load_documents)),
 )
