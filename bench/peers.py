@@ -43,30 +43,19 @@ def peers(stack: Stack, names: Sequence[str], scale: float) -> Iterator[tuple[De
 
 def against(results: Sequence[Result], others: Sequence[Debezium], ours: str) -> list[Result]:
     """Print how pg-producer stands to its peers on each workload; the results with that in the peers' own."""
-    found = []
     known = {peer.name: peer for peer in others}
     mine = {result["workload"]: result for result in results if result["system"] == ours}
-    print(f"\n{ours} to its peers: events/s, and processor seconds a million without what the start took")
+    print(f"\n{ours}'s figures as multiples of its peers'; processor seconds without the start's")
+    found = []
     for result in results:
-        peer = known.get(str(result["system"]))
-        if peer is None:
+        if peer := known.get(str(result["system"])):
+            times = _multiples(mine[result["workload"]], result)
+            shown = ", ".join(f"{name} {value:.2f} x" for name, value in times.items() if value is not None)
+            print(f"  {result['workload']:12}{peer.name:24}{shown}")
+            told = {f"pg_producer_{name}_ratio": value for name, value in times.items()}
+            found.append({**result, **told, **_warmth(peer)})
+        else:
             found.append(result)
-            continue
-        own = mine[result["workload"]]
-        times = {
-            "pg_producer_rate_ratio": _times(own["rate_per_second"], result["rate_per_second"]),
-            "pg_producer_cpu_ratio": _times(_work(own), _work(result)),
-        }
-        shown = ", ".join("-" if value is None else f"{value:.2f} x" for value in times.values())
-        print(f"  {result['workload']:12}{peer.name:24}{shown}")
-        found.append(
-            {
-                **result,
-                **times,
-                "worker_start_cpu_seconds": round(peer.worker_start_cpu_seconds, 2),
-                "warm_up_cpu_seconds": round(peer.warm_up_cpu_seconds, 2),
-            }
-        )
     for peer in others:
         print(
             f"  {peer.name}: {peer.worker_start_cpu_seconds:.1f} processor seconds until its worker took connectors, "
@@ -75,12 +64,27 @@ def against(results: Sequence[Result], others: Sequence[Debezium], ours: str) ->
     return found
 
 
+def _multiples(ours: Result, theirs: Result) -> dict[str, float | None]:
+    cpu = {"cpu": _times(_work(ours), _work(theirs))}
+    if "p50_ms" in ours:
+        # The pace is the load's.
+        return {name: _times(ours[f"{name}_ms"], theirs[f"{name}_ms"]) for name in ("p50", "p99")} | cpu
+    return {"rate": _times(ours["rate_per_second"], theirs["rate_per_second"])} | cpu
+
+
+def _warmth(peer: Debezium) -> Result:
+    return {
+        "worker_start_cpu_seconds": round(peer.worker_start_cpu_seconds, 2),
+        "warm_up_cpu_seconds": round(peer.warm_up_cpu_seconds, 2),
+    }
+
+
 def _work(result: Result) -> float | None:
-    """Processor seconds a million events, without the start's."""
+    """Processor seconds a million events, without the start's; none of it is counted where nothing is started."""
     total, start, events = (result.get(name) for name in ("cpu_seconds_per_million", "start_cpu_seconds", "events"))
-    if not isinstance(total, float) or not isinstance(start, float) or not isinstance(events, int):
-        return None
-    return total - start * 1e6 / events
+    if isinstance(total, float) and isinstance(start, float) and isinstance(events, int):
+        return total - start * 1e6 / events
+    return total if isinstance(total, float) else None
 
 
 def _times(ours: object, theirs: object) -> float | None:

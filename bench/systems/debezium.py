@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from bench import kafka
 from bench.connect.progress import Progress
 from bench.connect.variants import settings
 from bench.connect.worker import Worker
@@ -61,7 +62,8 @@ class Debezium:
         return [f"{self._prefix(database)}.public.{table}" for table in database.tables]
 
     def attach(self, database: Database) -> None:
-        """Make the slot; one that is there was drained by the round before."""
+        """Make topics and slot; a slot that is there was drained by the round before."""
+        kafka.create(self._stack, self.topics(database))
         if not self._slots(database):
             with self.stream(database):
                 pass
