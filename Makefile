@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke bench bench-peers demo clean
+.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke bench bench-peers plot demo clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -52,11 +52,15 @@ downstream: build ## our events through Debezium's JDBC sink into a second datab
 smoke: build ## kill -9, restarts, then count what was lost
 	@$(PYTHON) -m tests.smoke
 
-bench: build ## beside pg_recvlogical and COPY, in one run
+bench: build ## beside pg_recvlogical, COPY and producing ready bytes, in one run
 	@$(PYTHON) -m bench
 
 bench-peers: build ## the same, with Debezium in Kafka Connect
 	@$(PYTHON) -m bench --peers
+
+plot: build ## its results as pictures in docs/
+	@.venv/bin/pip install --quiet --group bench
+	@$(PYTHON) -m bench.plot
 
 demo: build ## a shop database, its changes live on Kafka; Ctrl-C ends everything
 	@$(PYTHON) -m dev.demo

@@ -78,6 +78,11 @@ def first_records(stack: Stack, topics: Sequence[str]) -> list[Message]:
     return list(found.values())
 
 
+def topics(stack: Stack) -> list[str]:
+    """All that there are."""
+    return list(_admin(stack).list_topics(timeout=_SECONDS).topics)
+
+
 def create(stack: Stack, topics: Sequence[str]) -> None:
     """Topics of one partition, where they are missing."""
     admin = _admin(stack)
@@ -90,7 +95,7 @@ def create(stack: Stack, topics: Sequence[str]) -> None:
 def forget(stack: Stack, prefix: str) -> None:
     """Delete the topics and subjects of a prefix."""
     admin = _admin(stack)
-    ours = [name for name in admin.list_topics(timeout=_SECONDS).topics if _belongs(name, prefix)]
+    ours = [name for name in topics(stack) if _belongs(name, prefix)]
     for deleted in admin.delete_topics(ours).values() if ours else ():
         with contextlib.suppress(KafkaException):
             deleted.result(_SECONDS)

@@ -36,6 +36,7 @@ class Debezium:
         self._stack = stack
         self._worker = Worker(stack, variant, plugins)
         self._snapshots = 0
+        self._read_to: dict[str, str] = {}
         self.worker_start_cpu_seconds = 0.0
         """What the JVM needs until it takes connectors."""
         self.warm_up_cpu_seconds = 0.0
@@ -62,17 +63,23 @@ class Debezium:
         return [f"{self._prefix(database)}.public.{table}" for table in database.tables]
 
     def attach(self, database: Database) -> None:
-        """Make topics and slot; a slot that is there was drained by the round before."""
+        """Make topics and slot, or read what is there."""
         kafka.create(self._stack, self.topics(database))
+        # Loaders do not wait for the disc, and the server shows only what is there.
+        database.settle()
+        end = str(database.rows("SELECT pg_current_wal_lsn()::text")[0][0])
         if not self._slots(database):
             with self.stream(database):
                 pass
+        elif behind := self._behind(database):
+            self._stream_on(database, behind)
+        self._read_to[database.name] = end
 
     def drain(self, backlog: Backlog) -> Cost:
         """The connector goes on where it stopped."""
-        database = backlog.database
-        find = partial(database.pids, "walsender", "client backend")
-        return self._until(database, self._slot(database), backlog.events, "no_data", find)
+        cost = self._stream_on(backlog.database, backlog.events)
+        self._read_to[backlog.database.name] = backlog.end
+        return cost
 
     def snapshot(self, database: Database, rows: int) -> Cost:
         """snapshot.mode=initial_only, by a connector that has no position."""
@@ -90,6 +97,20 @@ class Debezium:
                 self._check(self._slot(database), deadline)
                 time.sleep(_LOOK_SECONDS)
             yield Live((self._worker.pid,), started)
+
+    def _stream_on(self, database: Database, events: int) -> Cost:
+        find = partial(database.pids, "walsender", "client backend")
+        return self._until(database, self._slot(database), events, "no_data", find)
+
+    def _behind(self, database: Database) -> int:
+        """Rows written since: the slot's own position is a transaction behind the connector's."""
+        slot = self._slot(database)
+        rows = database.rows(
+            f"SELECT count(*) FROM pg_logical_slot_peek_binary_changes("
+            f"'{slot}', NULL, NULL, 'proto_version', '1', 'publication_names', '{slot}') "
+            f"WHERE lsn >= '{self._read_to[database.name]}' AND chr(get_byte(data, 0)) IN ('I', 'U', 'D')"
+        )
+        return int(rows[0][0])
 
     def _until(self, database: Database, connector: str, events: int, mode: str, find: Find) -> Cost:
         """Run the connector until its topics have grown by so many records.

@@ -24,6 +24,10 @@ class Bench:
         """So many events or rows, scaled."""
         return max(1, round(number * self.scale))
 
+    def tables(self, number: int) -> int:
+        """So many tables; fewer in a trial."""
+        return max(min(number, 10), round(number * min(1.0, self.scale)))
+
     def seconds(self, number: float) -> float:
         """So long, scaled; never too short to see something."""
         return max(2.0, number * min(1.0, self.scale))

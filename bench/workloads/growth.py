@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.report import Result, compared
+from bench.rounds import Rounds
 from bench.workloads import Bench, Workload
 from bench.workloads.streams import drained, inserts, round_robin
 
@@ -13,20 +14,24 @@ _IN_TRANSACTIONS = 1_000_000
 
 
 def _tables(bench: Bench) -> list[Result]:
-    streams = [round_robin(f"W-growth-tables-{tables}", tables, _OVER_TABLES) for tables in _TABLES]
-    found: list[Result] = []
-    for rounds, tables in zip(drained(bench, streams, most_rounds=1), _TABLES, strict=True):
-        found += compared(rounds, lambda _system, tables=tables: {"tables": tables})  # type: ignore[misc]
-    return found
+    streams = [round_robin(f"W-growth-tables-{tables}", bench.tables(tables), _OVER_TABLES) for tables in _TABLES]
+    measured = zip(drained(bench, streams, most_rounds=1), _TABLES, strict=True)
+    return [result for rounds, tables in measured for result in _told(rounds, "tables", bench.tables(tables))]
 
 
 def _rows(bench: Bench) -> list[Result]:
     """Without pg_recvlogical: W-insert and W-one have its ends of the curve."""
     streams = [inserts(f"W-growth-rows-{rows}", _IN_TRANSACTIONS, rows) for rows in _ROWS]
-    found: list[Result] = []
-    for rounds, rows in zip(drained(bench, streams, most_rounds=1, limit=False), _ROWS, strict=True):
-        found += compared(rounds, lambda _system, rows=rows: {"rows_a_transaction": rows})  # type: ignore[misc]
-    return found
+    measured = zip(drained(bench, streams, most_rounds=1, limit=False), _ROWS, strict=True)
+    return [
+        result
+        for rounds, rows in measured
+        for result in _told(rounds, "rows_a_transaction", min(rows, bench.events(_IN_TRANSACTIONS)))
+    ]
+
+
+def _told(rounds: Rounds, grown: str, number: int) -> list[Result]:
+    return compared(rounds, lambda _system: {grown: number})
 
 
 WORKLOADS = (

@@ -15,6 +15,7 @@ from bench.workloads import Bench, Workload
 
 def _run(bench: Bench, workload: str, tables: int, rows: int) -> list[Result]:
     each = bench.events(rows)
+    tables = bench.tables(tables)
     # Produce sends what a system before it has written: it is the last of the first round.
     systems: list[Snapshots] = [Copy(), *bench.systems, Produce(bench.systems[0])]
     names = [f"orders_{number:04}" for number in range(tables)]

@@ -33,6 +33,7 @@ class _Start:
 
 def _run(bench: Bench, tables: int, target: float) -> list[Result]:
     workload = f"W-start-{tables}"
+    tables = bench.tables(tables)
     results: list[Result] = []
     for system in bench.systems:
         found: list[_Start] = []
@@ -49,6 +50,7 @@ def _run(bench: Bench, tables: int, target: float) -> list[Result]:
                 rounds=bench.rounds,
                 disturbed=False,
                 figures={
+                    "tables": tables,
                     "seconds_to_first_record": round(median, 3),
                     "seconds_to_all_tables": round(statistics.median(each.last for each in found), 3),
                     "seconds_to_streaming": round(statistics.median(each.streaming for each in found), 3),

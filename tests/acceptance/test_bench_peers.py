@@ -13,6 +13,7 @@ from dev.stack import Stack
 from producer.schema.registry import Registry
 from producer.sink.reader import TopicReader
 
+_BEFORE = 3
 _EVENTS = 2000
 
 
@@ -24,12 +25,15 @@ def test_debezium_drains_a_backlog_after_each_stop_and_copies_a_table(stack: Sta
         database.execute(orders(), insert_orders("orders", 10))
         for _ in range(2):
             peer.attach(database)
+            load_orders(database, _BEFORE)
+            peer.attach(database)
             cost = peer.drain(backlog(database, _EVENTS, load_orders))
             assert cost.seconds > 0
             assert cost.processor > cost.start_processor > 0
             assert cost.peak_rss > 100e6
             assert cost.backends > 0
-        in_table = 10 + 2 * _EVENTS
+        streamed = 2 * (_BEFORE + _EVENTS)
+        in_table = 10 + streamed
         assert peer.snapshot(database, in_table).processor > 0
 
         (topic,) = peer.topics(database)
@@ -44,7 +48,7 @@ def test_debezium_drains_a_backlog_after_each_stop_and_copies_a_table(stack: Sta
             row[0]: dict(zip((name.removesuffix("::text") for name in columns.split(", ")), row, strict=True))
             for row in database.rows(f"SELECT {columns} FROM orders ORDER BY id")
         }
-        assert len(records) == 2 * _EVENTS + in_table == Progress(stack, [topic]).records()
+        assert len(records) == streamed + in_table == Progress(stack, [topic]).records()
         for key, value in records:
             assert key == {"id": value["after"]["id"]}
             assert value["op"] in "cr"
