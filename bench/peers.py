@@ -18,7 +18,7 @@ from dev.stack import Stack
 WORKLOADS = ("W-insert", "W-update-1", "W-update-8", "W-snap", "W-latency")
 """What peers are set to work on when nothing is named."""
 NAMES = tuple(VARIANTS)
-_WARM_UP = 450_000
+_WARM_UP = 150_000
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def peers(stack: Stack, names: Sequence[str], scale: float) -> Iterator[tuple[De
             progress(f"{name}: its worker is started and warmed up")
             peer = Debezium(stack, name, (connector, plugins))
             undo.callback(peer.end)
-            peer.start(max(1000, round(_WARM_UP * min(1.0, scale))))
+            peer.start(round(_WARM_UP * min(1.0, scale)))
             found.append(peer)
         yield tuple(found)
 

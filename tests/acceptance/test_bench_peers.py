@@ -23,16 +23,16 @@ def test_debezium_drains_a_backlog_after_each_stop_and_copies_a_table(stack: Sta
         Database(stack, ["orders"]) as database,
     ):
         database.execute(orders(), insert_orders("orders", 10))
+        peer.attach(database)
+        load_orders(database, _BEFORE)
         for _ in range(2):
-            peer.attach(database)
-            load_orders(database, _BEFORE)
             peer.attach(database)
             cost = peer.drain(backlog(database, _EVENTS, load_orders))
             assert cost.seconds > 0
             assert cost.processor > cost.start_processor > 0
             assert cost.peak_rss > 100e6
             assert cost.backends > 0
-        streamed = 2 * (_BEFORE + _EVENTS)
+        streamed = _BEFORE + 2 * _EVENTS
         in_table = 10 + streamed
         assert peer.snapshot(database, in_table).processor > 0
 
