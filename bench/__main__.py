@@ -45,7 +45,7 @@ def main() -> int:
         stack = started(Stack.load())
         found = machine(stack)
         print(", ".join(f"{name} {value}" for name, value in found.items()), flush=True)
-        bench = Bench(stack, (PgProducer(),), arguments.rounds, arguments.scale)
+        bench = Bench(stack, (PgProducer(),), arguments.rounds, arguments.repeats, arguments.scale)
         for workload in chosen:
             progress(f"{', '.join(workload.names)}: {workload.about}")
             results += workload.run(bench)
@@ -64,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="names, or what they begin with; none: all")
     parser.add_argument("--rounds", type=_positive, default=3, help="undisturbed rounds whose median counts")
+    parser.add_argument("--repeats", type=int, default=2, help="times that a disturbed round may be repeated")
     parser.add_argument("--scale", type=_scale, default=1.0, help="multiplies the numbers of rows, for a trial")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="where the figures go")
     parser.add_argument("--list", action="store_true", help="name the workloads")
