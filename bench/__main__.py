@@ -100,8 +100,12 @@ def _scale(text: str) -> float:
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     # What is cleaned up from here on must not be broken off by the next one.
     for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.SIG_IGN)
+        signal.signal(stop, _ignore)
     raise KeyboardInterrupt
+
+
+def _ignore(_signal: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN: Python complains of a signal that came just before."""
 
 
 if __name__ == "__main__":
