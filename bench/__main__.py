@@ -48,7 +48,7 @@ def main() -> int:
         print(", ".join(f"{name} {value}" for name, value in found.items()), flush=True)
         ours = PgProducer()
         with peers.peers(stack, arguments.peers, arguments.scale) as others:
-            bench = Bench(stack, (ours, *others), arguments.rounds, arguments.scale)
+            bench = Bench(stack, (ours, *others), arguments.rounds, arguments.repeats, arguments.scale)
             for workload in chosen:
                 progress(f"{', '.join(workload.names)}: {workload.about}")
                 results += workload.run(bench)
@@ -69,6 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="names, or what they begin with; none: all")
     parser.add_argument("--rounds", type=_positive, default=3, help="undisturbed rounds whose median counts")
+    parser.add_argument("--repeats", type=int, default=2, help="times that a disturbed round may be repeated")
     parser.add_argument("--scale", type=_scale, default=1.0, help="multiplies the numbers of rows, for a trial")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="where the figures go")
     parser.add_argument(
@@ -110,8 +111,12 @@ def _scale(text: str) -> float:
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     # What is cleaned up from here on must not be broken off by the next one.
     for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.SIG_IGN)
+        signal.signal(stop, _ignore)
     raise KeyboardInterrupt
+
+
+def _ignore(_signal: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN: Python complains of a signal that came just before."""
 
 
 if __name__ == "__main__":

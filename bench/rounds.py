@@ -57,9 +57,9 @@ class Rounds:
         """Whether others had too much of the machine, round by round."""
         return [any(cost.foreign > DISTURBED for cost in each.values()) for each in self.done]
 
-    def wanting(self, rounds: int) -> bool:
+    def wanting(self, rounds: int, repeats: int) -> bool:
         """Rounds are missing: a disturbed one is repeated, but not for ever."""
-        return len(self.done) < rounds + min(sum(self.disturbed), 2 * rounds)
+        return len(self.done) < rounds + min(sum(self.disturbed), repeats * rounds)
 
     def calm(self) -> Rounds:
         """The rounds that nobody disturbed, whatever came out of them; all of them when there is none."""

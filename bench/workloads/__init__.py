@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.database import Database
 from bench.report import Result
+from bench.rounds import Rounds
 from bench.systems import System
 from dev.stack import Stack
 
@@ -18,7 +19,13 @@ class Bench:
     stack: Stack
     systems: tuple[System, ...]
     rounds: int
+    repeats: int
+    """How often each may be repeated where others disturbed it."""
     scale: float
+
+    def wants(self, rounds: Rounds, most: int | None = None) -> bool:
+        """Whether one more is to be done; `most`: undisturbed ones, where fewer than elsewhere are enough."""
+        return rounds.wanting(min(self.rounds, most or self.rounds), self.repeats)
 
     def events(self, number: int) -> int:
         """So many events or rows, scaled."""

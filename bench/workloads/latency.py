@@ -57,7 +57,7 @@ def _run(bench: Bench) -> list[Result]:
     skipped, events = round(warm * _RATE), round((warm + seconds) * _RATE)
     rounds = Rounds("W-latency", events)
     found: list[dict[str, _Latencies]] = []
-    while rounds.wanting(bench.rounds):
+    while bench.wants(rounds):
         costs: dict[str, Cost] = {}
         latencies: dict[str, _Latencies] = {}
         for system in turns(bench.systems, len(found)):

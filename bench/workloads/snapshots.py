@@ -25,7 +25,7 @@ def _run(bench: Bench, workload: str, tables: int, rows: int) -> list[Result]:
             database.execute(orders(name), insert_orders(name, each))
         database.execute("VACUUM ANALYZE")
         database.settle()
-        while rounds.wanting(bench.rounds):
+        while bench.wants(rounds):
             order = turns(systems, len(rounds.done))
             found = {system.name: system.snapshot(database, rounds.events) for system in order}
             rounds.done.append(found)

@@ -51,7 +51,6 @@ def drained(
 
     `limit`: with pg_recvlogical.
     """
-    wanted = min(bench.rounds, most_rounds or bench.rounds)
     systems: list[Drains] = [*([_REFERENCE] if limit else []), *bench.systems]
     references = (_REFERENCE.name,) if limit else ()
     with ExitStack() as opened:
@@ -61,7 +60,7 @@ def drained(
             database.execute(*stream.make)
             _warm(systems, database, stream)
             stages.append((stream, database, Rounds(stream.workload, bench.events(stream.events), references)))
-        while any(rounds.wanting(wanted) for _, _, rounds in stages):
+        while any(bench.wants(rounds, most_rounds) for _, _, rounds in stages):
             for stream, database, rounds in stages:
                 # The reference copies the producer's slot, which must be drained.
                 for system in reversed(systems):
