@@ -2,10 +2,10 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke bench demo clean
+.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke bench bench-peers plot demo clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/ready ## packages, Python environment, compiled transcoder
 
@@ -52,8 +52,15 @@ downstream: build ## our events through Debezium's JDBC sink into a second datab
 smoke: build ## kill -9, restarts, then count what was lost
 	@$(PYTHON) -m tests.smoke
 
-bench: build ## beside pg_recvlogical and COPY, in one run
+bench: build ## beside pg_recvlogical, COPY and producing ready bytes, in one run
 	@$(PYTHON) -m bench
+
+bench-peers: build ## the same, with Debezium in Kafka Connect
+	@$(PYTHON) -m bench --peers
+
+plot: build ## its results as pictures in docs/
+	@.venv/bin/pip install --quiet --group bench
+	@$(PYTHON) -m bench.plot
 
 demo: build ## a shop database, its changes live on Kafka; Ctrl-C ends everything
 	@$(PYTHON) -m dev.demo

@@ -1,1 +1,1 @@
-"""The benchmark: one command, beside a reference, in one run."""
+"""The benchmark: one command, beside the limits, in one run."""

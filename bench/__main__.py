@@ -1,4 +1,7 @@
-"""`make bench`: the producer beside pg_recvlogical and COPY, on the real local stack, in one run."""
+"""`make bench`: pg-producer beside the limits of PostgreSQL and Kafka, on the real local stack, in one run.
+
+bench/README.md says what each workload is, how it is measured, and what the fields of results.json mean.
+"""
 
 from __future__ import annotations
 
@@ -6,94 +9,114 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from bench.report import Rounds, report
-from bench.workloads import Workbench
-from dev.stack import NAMES, Stack
+from bench import peers
+from bench.machine import machine, started
+from bench.report import Result
+from bench.rounds import progress
+from bench.systems.pg_producer import PgProducer
+from bench.workloads import Bench, Workload
+from bench.workloads.catalogue import WORKLOADS
+from dev.stack import Stack
 
 _RESULTS = Path(__file__).parent / "results.json"
 _MEASURED = """
-Time: from the line by which each system says that the server has begun to send (pg_recvlogical
-"streaming initiated", pg-producer "streaming" / "snapshot of a table begins", psql just before COPY)
-to the end of the process; for pg-producer everything is acked by Kafka by then, and its topic has
-grown by exactly the number of rows. s/M: processor seconds a million rows, all threads, of the whole
-process; "start s": what of that (in seconds, not a million) went before the first line. The ratio is
-the median of the rounds' own; the order changes from round to round. A round in which others had
-more than 15 % of the machine is repeated, whatever came out of it."""
+Time of a stream or snapshot: from the line by which each system says that the work begins to the end of its process;
+by then all is acked by Kafka, and the topics have grown by exactly the number of events. s/M: processor seconds a
+million events, all threads, of the whole process; "start s": what of it (in seconds, not a million) went before that
+line. In a round's brackets: what everybody else had of the machine meanwhile; with more than 15 % it is repeated.
+The ratio is the median of the rounds' own ratios to the limit."""
 
 
 def main() -> int:
     """Run the workloads, print tables, write results.json."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rows", type=_positive, default=200_000, help="rows of the stream's backlog")
-    parser.add_argument("--snapshot-rows", type=_positive, default=500_000)
-    parser.add_argument("--rounds", type=_positive, default=3)
-    parser.add_argument("--results", type=Path, default=_RESULTS, help="where the figures go")
-    arguments = parser.parse_args()
-    stack = Stack.load()
-    if not all(stack.running(name) for name in NAMES):
-        stack.start()
-    signal.signal(signal.SIGTERM, _interrupt)
+    arguments = _arguments()
+    if arguments.list:
+        for workload in WORKLOADS:
+            print(f"{', '.join(workload.names)}: {workload.about}")
+        return 0
+    chosen = list(_chosen(arguments.workloads or (peers.WORKLOADS if arguments.peers else ())))
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, _interrupt)
+    results: list[Result] = []
     try:
-        with Workbench(stack) as bench:
-            try:
-                found = report(_stream(bench, arguments.rows, arguments.rounds))
-                found += report(_snapshot(bench, arguments.snapshot_rows, arguments.rounds))
-            finally:
-                # Cleaning up is short, and must not be broken off.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stack = started(Stack.load())
+        found = machine(stack)
+        print(", ".join(f"{name} {value}" for name, value in found.items()), flush=True)
+        ours = PgProducer()
+        with peers.peers(stack, arguments.peers, arguments.scale) as others:
+            bench = Bench(stack, (ours, *others), arguments.rounds, arguments.repeats, arguments.scale)
+            for workload in chosen:
+                progress(f"{', '.join(workload.names)}: {workload.about}")
+                results += workload.run(bench)
+                sys.stdout.flush()
+        if others:
+            results = peers.against(results, others, ours.name)
     except KeyboardInterrupt:
-        print("interrupted; the database, its slots and topics are gone", file=sys.stderr)
+        print("interrupted; the databases, slots and topics are gone", file=sys.stderr)
         return 130
     print(_MEASURED)
-    arguments.results.write_text(json.dumps(found, indent=2) + "\n")
+    marked = [{**result, "scale": arguments.scale, "machine": found} for result in results]
+    arguments.results.write_text(json.dumps(marked, indent=2) + "\n")
     print(f"written to {arguments.results}")
     return 0
 
 
-def _stream(bench: Workbench, rows: int, rounds: int) -> Rounds:
-    """W-insert: a backlog of one table's rows, 1,000 a transaction; both slots at one point."""
-    found = Rounds("W-insert", rows, "pg_recvlogical", [], [])
-    bench.producer("--once")
-    while found.wanting(rounds):
-        turn = len(found.ours)
-        end = bench.backlog(rows)
-        if turn % 2 == 0:
-            found.reference.append(bench.recvlogical(end))
-        found.ours.append(bench.producer("--once", expected=rows))
-        if turn % 2:
-            found.reference.append(bench.recvlogical(end))
-    return found
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="names, or what they begin with; none: all")
+    parser.add_argument("--rounds", type=_positive, default=3, help="undisturbed rounds whose median counts")
+    parser.add_argument("--repeats", type=int, default=2, help="times that a disturbed round may be repeated")
+    parser.add_argument("--scale", type=_scale, default=1.0, help="multiplies the numbers of rows, for a trial")
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="where the figures go")
+    parser.add_argument(
+        "--peers", action="store_const", const=[*peers.NAMES], default=[], help="Debezium's variants too"
+    )
+    parser.add_argument(
+        "--peer", action="append", dest="peers", choices=peers.NAMES, help="one of them; may be given again"
+    )
+    parser.add_argument("--list", action="store_true", help="name the workloads")
+    return parser.parse_args()
 
 
-def _snapshot(bench: Workbench, rows: int, rounds: int) -> Rounds:
-    """W-snap: one table, copied."""
-    found = Rounds("W-snap", rows, "copy", [], [])
-    bench.settle("TRUNCATE orders")
-    bench.insert(rows, 50_000)
-    bench.settle("VACUUM ANALYZE orders")
-    while found.wanting(rounds):
-        turn = len(found.ours)
-        if turn % 2 == 0:
-            found.reference.append(bench.copy())
-        found.ours.append(bench.producer(mode="initial_only", expected=rows))
-        if turn % 2:
-            found.reference.append(bench.copy())
-    return found
+def _chosen(wanted: Sequence[str]) -> Iterator[Workload]:
+    """In the catalogue's order; a whole name means that one alone, else all that begin with it."""
+    known = {name for workload in WORKLOADS for name in workload.names}
+    meant: set[str] = set() if wanted else known
+    for text in wanted:
+        found = {text} & known or {name for name in known if name.startswith(text)}
+        if not found:
+            raise SystemExit(f"no workload {text}: see --list")
+        meant |= found
+    return (workload for workload in WORKLOADS if meant & set(workload.names))
 
 
 def _positive(text: str) -> int:
-    number = int(text.replace("_", "").replace(",", ""))
+    number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
 
 
+def _scale(text: str) -> float:
+    number = float(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return number
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    # What is cleaned up from here on must not be broken off by the next one.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, _ignore)
     raise KeyboardInterrupt
+
+
+def _ignore(_signal: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN: Python complains of a signal that came just before."""
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ KAFKA_VERSION = "4.3.1"
 APICURIO_VERSION = "3.3.3"
 LOG4J_VERSION = "2.25.4"
 SINK_VERSION = "3.5.0.Final"
+SOURCE_VERSION = "3.6.1.Final"
 # The newest whose poms resolve; it asks the registry by an older interface, which the newer one has too.
 CONVERTER_VERSION = "2.6.13.Final"
 
@@ -34,6 +35,7 @@ _CONNECT_ARTIFACTS = (
     ("io.debezium", "debezium-connector-jdbc", SINK_VERSION),
     ("io.apicurio", "apicurio-registry-utils-converter", CONVERTER_VERSION),
 )
+_SOURCE_ARTIFACTS = (("io.debezium", "debezium-connector-postgres", SOURCE_VERSION),)
 # What Connect brings itself, a plugin must not bring again, or the two do not know each other's classes; and drivers
 # of other databases.
 _NOT_IN_A_PLUGIN = (
@@ -56,6 +58,11 @@ def registry_home(cache: Path) -> Path:
 def connect_plugins(cache: Path) -> Path:
     """The folder that Connect looks for plugins in: the JDBC sink and the Avro converter."""
     return cache / f"connect-sink-{SINK_VERSION}-converter-{CONVERTER_VERSION}"
+
+
+def source_plugins(cache: Path) -> Path:
+    """The folder that Connect looks for Debezium's PostgreSQL connector in."""
+    return cache / f"connect-source-{SOURCE_VERSION}"
 
 
 def fetch(cache: Path, names: Collection[str], major: int = PG_MAJOR) -> None:
@@ -112,15 +119,41 @@ def _registry(target: Path) -> None:
         raise StackError("the registry's archive holds no quarkus-run.jar: another version?")
 
 
+def fetch_source(cache: Path) -> Path:
+    """Bring Debezium's PostgreSQL connector, which the benchmark compares with; its plugins' folder.
+
+    Raises:
+        StackError: Maven failed; with the end of its output.
+    """
+    fetch(cache, ("kafka",))
+    target = source_plugins(cache)
+    once(target, lambda unfinished: _source(cache, unfinished))
+    return target
+
+
 def _connect(cache: Path, target: Path) -> None:
     say(f"fetching Debezium's JDBC sink {SINK_VERSION} (35 MB)")
     jars = target / "downstream"
-    without = f"-DexcludeGroupIds={','.join(_NOT_IN_A_PLUGIN)}"
-    # The sink's parents name a repository that has nothing of what is fetched here, and may not answer.
-    repositories = _repository_off("confluent")
-    _dependencies(jars, target.parent / "pom.xml", _CONNECT_ARTIFACTS, without, repositories=repositories)
+    _plugin(cache, jars, _CONNECT_ARTIFACTS)
     if not list(jars.glob("debezium-connector-jdbc-*.jar")) or not list(jars.glob("*-converter-*.jar")):
         raise StackError("Maven brought no sink or no converter: try `mvn dependency:get` by hand")
+
+
+def _source(cache: Path, target: Path) -> None:
+    say(f"fetching Debezium's PostgreSQL connector {SOURCE_VERSION}")
+    jars = target / "source"
+    _plugin(cache, jars, _SOURCE_ARTIFACTS)
+    if not list(jars.glob("debezium-connector-postgres-*.jar")):
+        raise StackError("Maven brought no connector: try `mvn dependency:get` by hand")
+
+
+def _plugin(cache: Path, jars: Path, artifacts: Sequence[tuple[str, str, str]]) -> None:
+    """Copy a plugin's jars into its folder, and give those that Connect shall find their manifests."""
+    target = jars.parent
+    without = f"-DexcludeGroupIds={','.join(_NOT_IN_A_PLUGIN)}"
+    # Debezium's parents name a repository that has nothing of what is fetched here, and may not answer.
+    repositories = _repository_off("confluent")
+    _dependencies(jars, target.parent / "pom.xml", artifacts, without, repositories=repositories)
     # With a manifest for each plugin Connect need not read all classes at each start: a fifth of the time, a third of
     # the memory.
     tool = [str(java(KAFKA_JAVA)), "-cp", f"{kafka_libs(cache)}/*", "org.apache.kafka.tools.ConnectPluginPath"]

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from dev.java import KAFKA_JAVA, REGISTRY_JAVA, find_java, java
+from dev.java import KAFKA_JAVA, REGISTRY_JAVA, find_java, find_javac, java
 from dev.shell import StackError, run, say
 
 PG_MAJOR = 15
@@ -26,7 +26,7 @@ _REFUSING_MINOR = 19
 
 
 def install(names: Collection[str], major: int = PG_MAJOR) -> None:
-    """Install what these servers need and the machine lacks.
+    """Install what these servers need and the machine lacks; `javac`: what compiles a plugin of Connect.
 
     Raises:
         StackError: it cannot be installed; names the command to run by hand.
@@ -51,6 +51,8 @@ def _missing(names: Collection[str], major: int) -> list[str]:
             packages.append(f"postgresql-{PG_MAJOR}-postgis-3")
     if {"kafka", "connect"} & set(names) and find_java(KAFKA_JAVA) is None:
         packages.append("default-jre-headless")
+    if "javac" in names and find_javac(KAFKA_JAVA) is None:
+        packages.append("default-jdk-headless")
     if {"kafka", "registry", "connect"} & set(names) and shutil.which("mvn") is None:
         packages.append("maven")
     return packages

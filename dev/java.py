@@ -36,6 +36,12 @@ def java(version: int) -> Path:
     return found
 
 
+def find_javac(version: int) -> Path | None:
+    """A compiler of this version or newer, or None: one beside a java where `find_java` looks."""
+    compilers = (binary.resolve().with_name("javac") for binary in _candidates() if feature_version(binary) >= version)
+    return next((compiler for compiler in compilers if compiler.exists()), None)
+
+
 def _candidates() -> Iterator[Path]:
     if home := os.environ.get("JAVA_HOME"):
         yield Path(home) / "bin" / "java"
