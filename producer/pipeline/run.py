@@ -118,11 +118,12 @@ class Runner:
             stack.callback(registry.close)
             source = self._look(stack, sink, registry, offsets, tables)
             connector.dead_letters.ensure([tables.topic(table.schema, table.name) for table in tables.chosen])
-            tables.recall(offsets, source.loaded)
             handover = Handover(connector, source, tables, sink, offsets)
             if self._settings.snapshot_mode == "initial_only":
+                # Nothing is remembered: there is no stream, and no offsets topic.
                 handover.copy_only()
                 return True
+            tables.recall(offsets, source.loaded)
             start = handover.position()
             if start is None:
                 return True
