@@ -180,9 +180,9 @@ class KafkaSink:
         """The topic's configuration; None when it may not be read."""
         return self._topics.config_of(topic)
 
-    def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
-        """Everything the topic holds up to its end of this moment."""
-        return read_to_end(self.consumer, topic, timeout_s)
+    def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
+        """Everything the topic holds up to its end of this moment, of keys that begin with `prefix`."""
+        return read_to_end(self.consumer, topic, timeout_s, prefix)
 
     def ping(self, timeout_s: float) -> int:
         """How many brokers answer for the cluster."""

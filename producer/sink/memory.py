@@ -170,10 +170,10 @@ class MemorySink:
         self._answer()
         return {"cleanup.policy": "delete", **self.configs.get(topic, {})}
 
-    def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
+    def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
         """What the topic holds, partition by partition."""
         self.partitions_of(topic)
-        return self.records(topic)
+        return [record for record in self.records(topic) if (record.key or b"").startswith(prefix)]
 
     def ping(self, timeout_s: float) -> int:
         """One broker, unless it is away."""

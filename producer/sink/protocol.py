@@ -137,8 +137,10 @@ class Sink(Protocol):
         """The topic's configuration; None when it may not be read."""
         ...
 
-    def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
+    def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
         """Everything the topic holds up to its end of this moment, in order within a partition.
+
+        With `prefix`, only records whose key begins with it are kept.
 
         Raises:
             OperatorError: the topic is not there, or not for us: that is not the same as empty.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaException
 
@@ -62,6 +62,11 @@ class _Copy:
             self.group = self.tracker.open()
 
 
+def in_order(tables: Iterable[Table]) -> list[Table]:
+    """As they are copied: the largest first."""
+    return sorted(tables, key=lambda table: table.rows, reverse=True)
+
+
 class SnapshotCopy:
     """Copies tables under one snapshot: readers in turn, one thread.
 
@@ -112,7 +117,7 @@ class SnapshotCopy:
 
         Returns when every row is acked and every table marked, or when told to stop.
         """
-        waiting = deque(sorted(wanted, key=lambda table: table.rows, reverse=True))
+        waiting = deque(in_order(wanted))
         unseen: list[Table] = []
         running: list[_Copy] = []
         free = list(readers)

@@ -5,7 +5,7 @@ Room: pipeline (IO through the registry that it is given).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from producer.errors import SchemaRefused
@@ -48,11 +48,7 @@ class Plans:
         """
         modes = self._asked(exact)
         schemas = [avro.table_schema(relation, modes=modes) for relation in relations]
-        wanted: list[tuple[str, str]] = []
-        for schema in schemas:
-            if schema.key_schema is not None:
-                wanted.append((f"{schema.topic}-key", schema.key_schema))
-            wanted.append((f"{schema.topic}-value", schema.value_schema))
+        wanted = [pair for schema in schemas for pair in _pairs(schema)]
         ids = dict(zip(wanted, self._registry.register_all(wanted), strict=True))
         return [
             Shape(
@@ -68,6 +64,11 @@ class Plans:
             )
             for schema in schemas
         ]
+
+    def ahead(self, relations: Iterable[Relation]) -> None:
+        """Begin to register what these will need; nothing waits for it, and `register` tells what it ended with."""
+        schemas = (avro.table_schema(relation, modes=self._modes) for relation in relations)
+        self._registry.ahead([pair for schema in schemas for pair in _pairs(schema)])
 
     def changed(self, relation: Relation, past: Sequence[Relation], *, exact: bool = True) -> Shape:
         """Register another shape of a table.
@@ -103,3 +104,10 @@ class Plans:
             primary_told=self.primary_told,
             rules=self._rules,
         )
+
+
+def _pairs(schema: avro.TableSchema) -> Iterator[tuple[str, str]]:
+    """(subject, schema) of keys and values."""
+    if schema.key_schema is not None:
+        yield f"{schema.topic}-key", schema.key_schema
+    yield f"{schema.topic}-value", schema.value_schema

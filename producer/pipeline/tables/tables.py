@@ -6,7 +6,8 @@ Room: pipeline (IO through the stages it is given).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from producer import observe
@@ -29,6 +30,8 @@ from producer.transcode.walker import SHAPE, Walker
 _log = observe.logger("producer.tables")
 
 _PAST_SHAPES = 8
+# Whose schemas are registered before the slot is made; and how many tables ahead of the snapshot.
+_TABLES_FIRST = 32
 
 
 class Tables:
@@ -50,6 +53,8 @@ class Tables:
         self._leaves: set[int] = set()
         """The partitions that are known, by oid."""
         self._not_ours: set[tuple[str, str]] = set()
+        self._coming: deque[Relation] = deque()
+        """Tables to be copied whose schemas nobody has asked for yet."""
         self.chosen: list[Table] = []
 
     def select(self, connection: Connection) -> list[Table]:
@@ -97,12 +102,31 @@ class Tables:
         known = self._baseline.get((table.schema, table.name))
         return known is not None and bool(known.key)
 
+    def foresee(self, wanted: Iterable[Table]) -> None:
+        """Tables are about to be copied, in this order: register the first ones' schemas, and go on ahead of need.
+
+        Not all at once: a registry takes milliseconds for each, and the first row is not to wait for the last
+        table's.
+
+        Raises:
+            SchemaRefused, RegistryUnavailable, AccessDenied: as the registry says of the first tables.
+        """
+        known = (self._baseline.get((table.schema, table.name)) for table in wanted)
+        self._coming = deque(relation for relation in known if relation is not None)
+        self.plans.register([self._coming.popleft() for _ in range(min(_TABLES_FIRST, len(self._coming)))])
+        self._ahead(_TABLES_FIRST)
+
+    def _ahead(self, tables: int) -> None:
+        self.plans.ahead([self._coming.popleft() for _ in range(min(tables, len(self._coming)))])
+
     def prepare(self, connection: Connection, wanted: Sequence[Table]) -> dict[int, Shape]:
         """The shapes that tables have now, registered, by oid; tables dropped meanwhile are missing.
 
         A partition, read by itself, has its root's topic and schemas.
         """
-        roots = [table for table in self.chosen if any(leaf.root_oid == table.oid for leaf in wanted)]
+        self._ahead(len(wanted))
+        wanted_roots = {leaf.root_oid for leaf in wanted}
+        roots = [table for table in self.chosen if table.oid in wanted_roots]
         relations = catalog.relations(connection, [*wanted, *roots], self._settings)
         for table in wanted:
             if table.oid in relations and table.root_oid in relations:
