@@ -117,6 +117,22 @@ def tables(connection: Connection) -> list[Table]:
     ]
 
 
+_NAMES = b"""
+SELECT md5(coalesce(string_agg(concat_ws(' ', c.oid, c.relname, n.nspname, c.relkind, c.relpersistence,
+                                         c.relispartition, i.inhparent), E'\\n' ORDER BY c.oid, i.inhparent), ''))
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+"""
+
+
+def names(connection: Connection) -> str:
+    """A digest of which tables there are, their names, and whose partitions: it changes when one of them does."""
+    row = connection.execute(_NAMES).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def selected(all_tables: Iterable[Table], wanted: Callable[[str, str], bool]) -> list[Table]:
     """The tables to capture: those that the filter wants, without partitions and unlogged ones."""
     return [

@@ -5,6 +5,7 @@ Room: pipeline (IO through the registry that it is given).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,9 @@ from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.transcode.plan import TablePlan
+
+# How many tables' schemas are registered before the slot is made, and as many ahead of the snapshot.
+_FIRST = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Plans:
         self._registry = registry
         self._modes = Modes.of(settings)
         self._rules = settings.column_rules()
+        self._coming: deque[Relation] = deque()
+        """What will be needed, and nobody has asked for yet."""
         self.nan_is_null = True
         """Whether the plugin prints NaN as null (wal2json before 2.6)."""
         self.signed_oids = True
@@ -65,10 +71,31 @@ class Plans:
             for schema in schemas
         ]
 
-    def ahead(self, relations: Iterable[Relation]) -> None:
-        """Begin to register what these will need; nothing waits for it, and `register` tells what it ended with."""
-        schemas = (avro.table_schema(relation, modes=self._modes) for relation in relations)
-        self._registry.ahead([pair for schema in schemas for pair in _pairs(schema)])
+    def expect(self, relations: Iterable[Relation]) -> None:
+        """What will be needed, in this order: `ahead` begins with it."""
+        self._coming = deque(relations)
+
+    def foresee(self, relations: Iterable[Relation]) -> None:
+        """Register what the first of these need; begin with what follows, of which `ahead` does more.
+
+        Not all at once: a registry takes milliseconds for each, and the first row is not to wait for the last
+        table's schemas.
+
+        Raises:
+            SchemaRefused, RegistryUnavailable, AccessDenied: as the registry says of the first.
+        """
+        self.expect(relations)
+        self.register(self._next(_FIRST))
+        self.ahead(_FIRST)
+
+    def ahead(self, number: int) -> None:
+        """Begin to register what so many more will need; nothing waits for it, and `register` tells how it ended."""
+        schemas = [avro.table_schema(relation, modes=self._modes) for relation in self._next(number)]
+        if schemas:
+            self._registry.ahead([pair for schema in schemas for pair in _pairs(schema)])
+
+    def _next(self, number: int) -> list[Relation]:
+        return [self._coming.popleft() for _ in range(min(number, len(self._coming)))]
 
     def changed(self, relation: Relation, past: Sequence[Relation], *, exact: bool = True) -> Shape:
         """Register another shape of a table.
