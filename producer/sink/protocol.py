@@ -21,6 +21,11 @@ PARTITIONER = -1
 """The partition that leaves the choice to the key's murmur2 hash."""
 
 
+RECORD_BYTES = 256
+"""What a record in flight holds beside its own bytes, about: the client's message, the callback's state. It is counted,
+or a queue of small records would be several times as large as it is said to be."""
+
+
 def record_size(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] | None = None) -> int:
     """The bytes that a record holds in memory until it is acked."""
     named = sum(len(name) + len(text) for name, text in headers) if headers else 0

@@ -23,7 +23,7 @@ from producer.pipeline.tables.plans import Shape
 from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
 from producer.sink.offsets import OffsetsTopic, TableMark
-from producer.sink.protocol import Sink
+from producer.sink.protocol import RECORD_BYTES, Sink
 from producer.source.catalog import Table
 from producer.source.snapshot import TableReader
 from producer.source.wire import Connection
@@ -205,7 +205,7 @@ class SnapshotCopy:
             size = self._produce(copy)
         except ConversionError as error:
             raise self._dead_letters.stop(error, copy.shape.relation.key, Position(self._position, 0)) from error
-        copy.tracker.add(copy.group, size)
+        copy.tracker.add(copy.group, size + RECORD_BYTES)
         copy.rows += 1
         self._emitted += 1
         copy.cut()

@@ -23,7 +23,7 @@ from producer.pipeline.stream.misfits import Misfits, decoded
 from producer.pipeline.stream.poison import Poison, Salvaged
 from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
-from producer.sink.protocol import Headers, Sink
+from producer.sink.protocol import RECORD_BYTES, Headers, Sink
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
 from producer.transcode.plan import FormError
@@ -178,7 +178,7 @@ class Transactions:
             self._sink.produce(topic, value, key, -1, group.ack)
         except (KafkaException, BufferError) as error:
             raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
-        self._progress.tracker.add(group, size)
+        self._progress.tracker.add(group, size + RECORD_BYTES)
         self.unserved_bytes += size
         if group.pending >= _PART_RECORDS:
             self._cut(group)
