@@ -6,19 +6,16 @@ Room: schema (IO: registry). Confluent Schema Registry, "API Reference".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import httpx2 as httpx
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from producer.errors import AccessDenied, ProducerError, RegistryUnavailable, SchemaRefused, SettingsError
+from producer.schema.registry_http import FAULTS, Refused, RegistryHttp
 
 _AT_ONCE = 8
-# A registry that has just started takes seconds for its first schema.
-_TIMEOUT_SECONDS = 30
 _CONFLICT = 409
 _UNPROCESSABLE = 422
 _NOT_FOUND = 404
@@ -56,22 +53,16 @@ class Registry:
         Raises:
             SettingsError: an address or a TLS setting cannot be used.
         """
-        config: dict[str, object] = {
-            "url": url,
-            "max.retries": 1,
-            "retries.wait.ms": 200,
-            "timeout": _TIMEOUT_SECONDS,
-        }
-        if basic_auth is not None:
-            config["basic.auth.user.info"] = basic_auth
-        config.update({f"ssl.{name}": value for name, value in (ssl or {}).items()})
         self.url = self._url = _USER_INFO.sub("", url)
         """Its address, without who asks."""
         self._auto_register = auto_register
         self._ids: dict[tuple[str, str], int] = {}
         self._schemas: dict[int, str] = {}
+        self._asked: dict[tuple[str, str], Future[int]] = {}
+        """What was asked for ahead of need."""
+        self._pool: ThreadPoolExecutor | None = None
         try:
-            self._client = SchemaRegistryClient(config)
+            self._http = RegistryHttp(url, basic_auth, ssl or {})
         except (ValueError, OSError) as error:
             # Without the cause: its text may hold a password.
             raise SettingsError(
@@ -92,7 +83,7 @@ class Registry:
             SchemaRefused: incompatible, invalid, or unknown where registering is not allowed.
             RegistryUnavailable, AccessDenied: as it says.
         """
-        missing = [pair for pair in dict.fromkeys(wanted) if pair not in self._ids]
+        missing = [pair for pair in dict.fromkeys(wanted) if pair not in self._ids and not self._taken(pair)]
         if len(missing) == 1:
             self._ids[missing[0]] = self._register(missing[0])
         elif missing:
@@ -100,12 +91,31 @@ class Registry:
                 self._ids.update(zip(missing, pool.map(self._register, missing), strict=True))
         return [self._ids[pair] for pair in wanted]
 
+    def ahead(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Begin to register what will be needed soon, in this order, several at once, and return.
+
+        Whatever it ends with, `register_all` tells when the pair is needed.
+        """
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_AT_ONCE, "registry")
+        for pair in wanted:
+            if pair not in self._ids and pair not in self._asked:
+                self._asked[pair] = self._pool.submit(self._register, pair)
+
+    def _taken(self, pair: tuple[str, str]) -> bool:
+        """Take the id that was asked for ahead; False: it was not, or has not begun, or failed: ask now."""
+        future = self._asked.pop(pair, None)
+        if future is None or future.cancel() or future.exception() is not None:
+            return False
+        self._ids[pair] = future.result()
+        return True
+
     def schema(self, id: int) -> str:
         """The schema that an id stands for; raises as `register_all`."""
         if id not in self._schemas:
             self._schemas[id] = self._ask(
                 f"schema id {id}",
-                lambda: str(self._client.get_schema(id).schema_str),
+                lambda: _text(self._http.get("schemas", "ids", str(id)), "schema"),
                 unknown="is schema.registry.url the registry that the producer used?",
             )
         return self._schemas[id]
@@ -118,9 +128,10 @@ class Registry:
             RegistryUnavailable, AccessDenied: as it says.
         """
         try:
-            return bool(self._client.test_compatibility(subject, Schema(schema, "AVRO")))
-        except _FAULTS as error:
-            if isinstance(error, SchemaRegistryError) and error.error_code in _UNKNOWN_HERE:
+            answer = self._http.post("compatibility", "subjects", subject, "versions", "latest", schema=schema)
+            return bool(_field(answer, "is_compatible"))
+        except FAULTS as error:
+            if isinstance(error, Refused) and error.code in _UNKNOWN_HERE:
                 return None
             raise self._explain(error, f"subject {subject}") from error
 
@@ -130,35 +141,31 @@ class Registry:
         Raises:
             RegistryUnavailable, AccessDenied, SchemaRefused: the registry cannot be used.
         """
-        return self._ask("listing subjects", lambda: len(self._client.get_subjects()))
+        return self._ask("listing subjects", lambda: len(_list(self._http.get("subjects"))))
 
     def close(self) -> None:
         """Give the connections up."""
-        self._client.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._http.close()
 
     def _register(self, pair: tuple[str, str]) -> int:
         subject, text = pair
-        schema = Schema(text, "AVRO")
-
-        def question() -> int:
-            if self._auto_register:
-                return _id(self._client.register_schema(subject, schema))
-            return _id(self._client.lookup_schema(subject, schema).schema_id)
-
-        return self._ask(f"subject {subject}", question)
+        path = ("subjects", subject, "versions") if self._auto_register else ("subjects", subject)
+        return self._ask(f"subject {subject}", lambda: _id(self._http.post(*path, schema=text)))
 
     def _ask(self, what: str, question: Callable[[], T], *, unknown: str = _REGISTER_IT) -> T:
         try:
             return question()
-        except _FAULTS as error:
+        except FAULTS as error:
             raise self._explain(error, what, unknown) from error
 
     def _explain(self, error: Exception, what: str, unknown: str = _REGISTER_IT) -> ProducerError:
         where = f"schema registry {self._url}, {what}"
-        if not isinstance(error, SchemaRegistryError):
+        if not isinstance(error, Refused):
             return _without_answer(error, where)
-        status, code = error.http_status_code, error.error_code
-        words = f"{where}: {status} {error.error_message or ''}".rstrip()[:_LONGEST_WORDS]
+        status, code = error.status, error.code
+        words = f"{where}: {status} {error.words}".rstrip()[:_LONGEST_WORDS]
         if status in (401, 403):
             return AccessDenied(
                 words, remedy="set schema.registry.basic.auth.user.info, or ask for the right to the subject"
@@ -181,18 +188,26 @@ class Registry:
         return SchemaRefused(words, remedy=_WRONG_URL)
 
 
-_FAULTS = (
-    SchemaRegistryError,
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    # An answer with status 200 that is no registry's.
-    *(ValueError, KeyError, TypeError, AttributeError),
-)
+def _field(answer: object, name: str) -> object:
+    if not isinstance(answer, dict):
+        raise TypeError(f"the answer is no object with {name}")
+    return answer[name]
 
 
-def _id(answer: int | None) -> int:
-    if answer is None:
-        raise ValueError("the answer holds no id")
+def _id(answer: object) -> int:
+    found = _field(answer, "id")
+    if not isinstance(found, int):
+        raise TypeError("the answer holds no id")
+    return found
+
+
+def _text(answer: object, name: str) -> str:
+    return str(_field(answer, name))
+
+
+def _list(answer: object) -> list[object]:
+    if not isinstance(answer, list):
+        raise TypeError("the answer is no list")
     return answer
 
 

@@ -67,6 +67,14 @@ def fits(row: RowShape, shape: Relation) -> bool:
     )
 
 
+def exactly(row: RowShape, shape: Relation) -> bool:
+    """Whether the row is of this very shape, whole, and its old row as this shape logs it."""
+    if not fits(row, shape):
+        return False
+    old = {column.name for column in row.identity}
+    return row.action != "U" or (len(row.columns) == len(shape.columns) and old == shape.identity_columns)
+
+
 def only_toast_missing(row: RowShape, shape: Relation) -> tuple[Column, ...]:
     """The toastable columns that an update of this very shape lacks; none when it differs otherwise."""
     if row.action != "U":

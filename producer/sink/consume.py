@@ -23,6 +23,8 @@ Place = tuple[str, int]
 _BATCH = 1000
 _TURN_SECONDS = 0.2
 _REQUEST_SECONDS = 30.0
+# What a reader holds that is not looked at yet: by default 64 MB, a large topic whole.
+_SMALL = {"queued.max.messages.kbytes": 4096, "fetch.queue.backoff.ms": 5}
 
 
 def consumer_config(bootstrap_servers: str, overrides: Mapping[str, str]) -> dict[str, object]:
@@ -116,8 +118,10 @@ class LogReader:
             del self._ends[place]
 
 
-def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float) -> list[RawRecord]:
+def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
     """Everything the topic holds up to its end of this moment, in order within a partition.
+
+    With `prefix`, only records whose key begins with it are kept: a topic that is shared may be large.
 
     The end is the high watermark: behind another's open transaction this waits for its end, or
     what was stored before it would seem not to be there.
@@ -128,7 +132,7 @@ def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float) -> l
     """
     deadline = time.monotonic() + timeout_s
     watermarks = _high_watermarks(config, topic, timeout_s)
-    reader = LogReader({**config, "isolation.level": "read_committed"}, timeout_s)
+    reader = LogReader({**_SMALL, **config, "isolation.level": "read_committed"}, timeout_s)
     try:
         reader.add(watermarks, from_beginning=True)
         records: list[RawRecord] = []
@@ -138,7 +142,7 @@ def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float) -> l
                     f"topic {topic} could not be read to its end within {timeout_s:.0f} s",
                     remedy="are the brokers up? Another producer's open transaction holds readers back too",
                 )
-            records += reader.poll(to_end=True)
+            records += (record for record in reader.poll(to_end=True) if (record.key or b"").startswith(prefix))
         return records
     finally:
         reader.close()

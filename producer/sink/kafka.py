@@ -14,7 +14,7 @@ from producer.acks import Group
 from producer.errors import ProducerError
 from producer.sink.client_log import client_logger
 from producer.sink.consume import consumer_config, read_to_end
-from producer.sink.protocol import PARTITIONER, Headers, OnDelivery, RawRecord, record_size
+from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, OnDelivery, RawRecord, record_size
 from producer.sink.topics import Topics
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
@@ -113,7 +113,7 @@ class KafkaSink:
         except (KafkaException, BufferError) as error:
             raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
         group.pending += 1
-        group.size += size
+        group.size += size + RECORD_BYTES
 
     def poll(self) -> None:
         """Serve the delivery reports that have come; returns at once."""
@@ -180,9 +180,9 @@ class KafkaSink:
         """The topic's configuration; None when it may not be read."""
         return self._topics.config_of(topic)
 
-    def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
-        """Everything the topic holds up to its end of this moment."""
-        return read_to_end(self.consumer, topic, timeout_s)
+    def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
+        """Everything the topic holds up to its end of this moment, of keys that begin with `prefix`."""
+        return read_to_end(self.consumer, topic, timeout_s, prefix)
 
     def ping(self, timeout_s: float) -> int:
         """How many brokers answer for the cluster."""

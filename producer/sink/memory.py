@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, murmur2
 
 from producer.acks import Group
 from producer.errors import KafkaUnavailable, OperatorError, ProducerError
-from producer.sink.protocol import PARTITIONER, Headers, OnDelivery, RawRecord, record_size
+from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, OnDelivery, RawRecord, record_size
 from producer.sink.verdicts import map_kafka_error
 
 _MAX_BYTES = 999_964
@@ -106,7 +106,7 @@ class MemorySink:
         except KafkaException as error:
             raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
         group.pending += 1
-        group.size += size
+        group.size += size + RECORD_BYTES
 
     def poll(self) -> None:
         """Serve the acks that are not held."""
@@ -170,10 +170,10 @@ class MemorySink:
         self._answer()
         return {"cleanup.policy": "delete", **self.configs.get(topic, {})}
 
-    def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
+    def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
         """What the topic holds, partition by partition."""
         self.partitions_of(topic)
-        return self.records(topic)
+        return [record for record in self.records(topic) if (record.key or b"").startswith(prefix)]
 
     def ping(self, timeout_s: float) -> int:
         """One broker, unless it is away."""

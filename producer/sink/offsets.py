@@ -171,7 +171,8 @@ class OffsetsTopic:
         offset: Offset | None = None
         tables: dict[str, TableMark] = {}
         shapes: dict[tuple[str, str], Relation] = {}
-        for record in self._sink.read(self.topic, timeout_s):
+        # The topic is shared: of what others keep there, nothing is held.
+        for record in self._sink.read(self.topic, timeout_s, self._key.removesuffix(b"}]")):
             if record.key == self._key:
                 offset = None if record.value is None else self._parse(record, _OffsetForm).offset()
             elif (table := self._table(record.key)) is not None:

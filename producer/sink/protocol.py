@@ -21,6 +21,11 @@ PARTITIONER = -1
 """The partition that leaves the choice to the key's murmur2 hash."""
 
 
+RECORD_BYTES = 256
+"""What a record in flight holds beside its own bytes, about: the client's message, the callback's state. It is counted,
+or a queue of small records would be several times as large as it is said to be."""
+
+
 def record_size(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] | None = None) -> int:
     """The bytes that a record holds in memory until it is acked."""
     named = sum(len(name) + len(text) for name, text in headers) if headers else 0
@@ -137,8 +142,10 @@ class Sink(Protocol):
         """The topic's configuration; None when it may not be read."""
         ...
 
-    def read(self, topic: str, timeout_s: float) -> list[RawRecord]:
+    def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
         """Everything the topic holds up to its end of this moment, in order within a partition.
+
+        With `prefix`, only records whose key begins with it are kept.
 
         Raises:
             OperatorError: the topic is not there, or not for us: that is not the same as empty.

@@ -5,6 +5,7 @@ Room: source (IO: PostgreSQL). PostgreSQL manual, "System Catalogs".
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -116,6 +117,22 @@ def tables(connection: Connection) -> list[Table]:
     ]
 
 
+_NAMES = b"""
+SELECT md5(coalesce(string_agg(concat_ws(' ', c.oid, c.relname, n.nspname, c.relkind, c.relpersistence,
+                                         c.relispartition, i.inhparent), E'\\n' ORDER BY c.oid, i.inhparent), ''))
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+   AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+"""
+
+
+def names(connection: Connection) -> str:
+    """A digest of which tables there are, their names, and whose partitions: it changes when one of them does."""
+    row = connection.execute(_NAMES).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def selected(all_tables: Iterable[Table], wanted: Callable[[str, str], bool]) -> list[Table]:
     """The tables to capture: those that the filter wants, without partitions and unlogged ones."""
     return [
@@ -147,9 +164,9 @@ def relations(connection: Connection, chosen: Sequence[Table], settings: Setting
     version = connection.info.server_version
     generated = "a.attgenerated::text" if version >= _GENERATED_SINCE else "''::text"
     key_count = "indnkeyatts" if version >= _INCLUDED_COLUMNS_SINCE else "indnatts"
-    columns = _rows(connection, _COLUMNS.format(generated=generated), oids)
-    indexes = _rows(connection, _INDEXES.format(key_count=key_count), oids)
-    by_oid = pg_types.types(connection, {row.type for row in columns})
+    columns = _by_relation(_rows(connection, _COLUMNS.format(generated=generated), oids))
+    indexes = _by_relation(_rows(connection, _INDEXES.format(key_count=key_count), oids))
+    by_oid = pg_types.types(connection, {row.type for rows in columns.values() for row in rows})
     shapes = {}
     for table in chosen:
         own = tuple(
@@ -163,12 +180,11 @@ def relations(connection: Connection, chosen: Sequence[Table], settings: Setting
                 toastable=row.storage != "p",
                 generated="stored" if row.generated == "s" else "",
             )
-            for row in columns
-            if row.relation == table.oid and row.generated != "v"
+            for row in columns[table.oid]
+            if row.generated != "v"
         )
         if own:
-            own_indexes = [row for row in indexes if row.relation == table.oid]
-            relation = _relation(table, own, own_indexes)
+            relation = _relation(table, own, indexes[table.oid])
             # A partition is chosen from under its root's name: `as_partition`.
             shapes[table.oid] = relation if table.is_partition else selection.chosen(relation, settings)
     return shapes
@@ -285,6 +301,13 @@ def _relation(table: Table, columns: tuple[Column, ...], indexes: list[Any]) -> 
         identity_columns=frozenset(logged),
         primary=tuple((column.name, column.type.oid) for column in columns if column.name in primary),
     )
+
+
+def _by_relation(rows: Iterable[Any]) -> defaultdict[int, list[Any]]:
+    found: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row.relation].append(row)
+    return found
 
 
 def _rows(connection: Connection, query: str, *parameters: object) -> list[Any]:

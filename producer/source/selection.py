@@ -33,12 +33,12 @@ def chosen(relation: Relation, settings: Settings) -> Relation:
 def sent(relation: Relation, settings: Settings) -> Relation:
     """The relation with the columns that are sent: each goes by the name that it has in this shape."""
     schema, table = relation.schema, relation.name
-    return replace(
-        relation,
-        columns=tuple(
-            replace(column, sent=settings.wants_column(schema, table, column.name)) for column in relation.columns
-        ),
+    columns = tuple(
+        column if column.sent is wanted else replace(column, sent=wanted)
+        for column in relation.columns
+        for wanted in (settings.wants_column(schema, table, column.name),)
     )
+    return relation if columns == relation.columns else replace(relation, columns=columns)
 
 
 def unmatched(relations: Iterable[Relation], settings: Settings) -> Iterator[str]:

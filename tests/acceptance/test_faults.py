@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dev.stack import Stack
-from tests.harness import Command, Source, folded, wait_for
+from tests.harness import Command, Running, Source, folded, wait_for
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 
@@ -51,6 +51,30 @@ def test_a_stalled_kafka_is_survived(source: Source, command: Command, broker: S
     wait_for(lambda: len(_ids(command, broker)) == 4001, 60, "all rows")
     assert "a temporary fault" not in running.stderr
     assert running.stop() == 0
+
+
+def test_small_records_in_flight_are_counted_whole(source: Source, command: Command, broker: Stack) -> None:
+    """With Kafka stalled, memory grows by twice max.queue.size.in.bytes at most, however small the records are."""
+    limit = 16_000_000
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    settings: dict[str, object] = {"bootstrap.servers": broker.bootstrap_servers, "max.queue.size.in.bytes": limit}
+    running = command.start("run", settings=settings)
+    running.wait_for("streaming")
+    source.execute("INSERT INTO t SELECT generate_series(-1000, 0)")
+    wait_for(lambda: len(_ids(command, broker)) == 1001, 30, "the rows before")
+    before = _peak_bytes(running)
+    broker.kill("kafka")
+    source.execute("INSERT INTO t SELECT generate_series(1, 150000)")
+    with source.connect() as connection:
+        connection.execute("SELECT pg_sleep(5)")
+    assert _peak_bytes(running) - before < 2 * limit
+    assert running.process.poll() is None, running.stderr
+
+
+def _peak_bytes(running: Running) -> int:
+    """The most memory that the process has had."""
+    status = Path(f"/proc/{running.process.pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
 
 
 def test_sigterm_with_kafka_away(source: Source, command: Command, broker: Stack) -> None:

@@ -23,7 +23,7 @@ from producer.pipeline.snapshot.table_copy import TableCopy
 from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
 from producer.sink.offsets import OffsetsTopic, TableMark
-from producer.sink.protocol import Sink
+from producer.sink.protocol import RECORD_BYTES, Sink
 from producer.source.catalog import Table
 from producer.source.chunks import chunks
 from producer.source.snapshot import TableReader
@@ -217,7 +217,7 @@ class SnapshotCopy:
                 raise refused from error
             finally:
                 copy.group.pending += path.records
-                copy.group.size += path.size
+                copy.group.size += path.size + path.records * RECORD_BYTES
                 copy.held = path.held
                 self._emitted += path.records
                 moved += path.records

@@ -17,7 +17,7 @@ from producer.errors import ProducerError, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.pipeline import stages
 from producer.pipeline.connector import Connector
-from producer.pipeline.snapshot.copy import SnapshotCopy
+from producer.pipeline.snapshot.copy import SnapshotCopy, in_order
 from producer.pipeline.tables.tables import Tables
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
@@ -73,14 +73,15 @@ class Handover:
             offset = self._offset(found.confirmed_lsn or ZERO, running=wants_rows)
             self._store(offset)
             return Start(offset, chosen if wants_rows else [])
-        # What could refuse a schema is asked before the slot exists.
-        self._tables.prepare(self._source.connection, chosen)
+        # What could refuse a schema is asked before the slot exists; of many tables, of the first ones.
+        self._tables.foresee(in_order(chosen))
         return self._make_slot(wants_rows=wants_rows)
 
     def copy_only(self) -> None:
         """snapshot.mode=initial_only: no slot, no position."""
         position = self._source.identity.insert_lsn or ZERO
         wanted: list[Table] = self._tables.chosen
+        self._tables.foresee(in_order(wanted))
         first_reading = True
         while wanted and not self._connector.stop.requested:
             with contextlib.closing(self._snapshot(wanted)) as snapshot:

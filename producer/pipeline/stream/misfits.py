@@ -5,6 +5,8 @@ Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Schema chan
 
 from __future__ import annotations
 
+import contextlib
+
 from producer.decode import wal2json
 from producer.decode.wal2json import Record, RowShape
 from producer.errors import ConversionError, DecodeError
@@ -48,6 +50,12 @@ class Misfits:
             return OTHER
         if not self._tables.wants(self._catalog, record.schema, record.table):
             return NOT_OURS
+        if self._tables.recalled(record):
+            # A value that does not fit: what the catalogue has by now, perhaps.
+            with contextlib.suppress(FormError):
+                result = self._walker.row(message, XLOG_HEADER, ordinal)
+                if result not in (SHAPE, OTHER):
+                    return self.unhide(message, ordinal) if self._walker.suspects and result != DELETE else result
         shape, missing = self._tables.reshape(self._catalog, record)
         if missing:
             try:

@@ -24,7 +24,7 @@ from producer.pipeline.stream.completion import Completion
 from producer.pipeline.stream.misfits import Misfits, decoded
 from producer.pipeline.stream.poison import Poison, Salvaged
 from producer.pipeline.tables.tables import Tables
-from producer.sink.protocol import Headers, Sink
+from producer.sink.protocol import RECORD_BYTES, Headers, Sink
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
 from producer.transcode.fast_path import OTHER as GENERAL
@@ -117,7 +117,7 @@ class Transactions:
             code = GENERAL
         finally:
             group.pending += fast.records
-            group.size += fast.size
+            group.size += fast.size + fast.records * RECORD_BYTES
             self.unserved_bytes += fast.size
         return code, fast.messages
 

@@ -5,7 +5,8 @@ Room: pipeline (IO through the registry that it is given).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from producer.errors import SchemaRefused
@@ -15,6 +16,9 @@ from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.transcode.plan import TablePlan
+
+# How many tables' schemas are registered before the slot is made, and as many ahead of the snapshot.
+_FIRST = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Plans:
         self._registry = registry
         self._modes = Modes.of(settings)
         self._rules = settings.column_rules()
+        self._coming: deque[Relation] = deque()
+        """What will be needed, and nobody has asked for yet."""
         self.nan_is_null = True
         """Whether the plugin prints NaN as null (wal2json before 2.6)."""
         self.signed_oids = True
@@ -48,11 +54,7 @@ class Plans:
         """
         modes = self._asked(exact)
         schemas = [avro.table_schema(relation, modes=modes) for relation in relations]
-        wanted: list[tuple[str, str]] = []
-        for schema in schemas:
-            if schema.key_schema is not None:
-                wanted.append((f"{schema.topic}-key", schema.key_schema))
-            wanted.append((f"{schema.topic}-value", schema.value_schema))
+        wanted = [pair for schema in schemas for pair in _pairs(schema)]
         ids = dict(zip(wanted, self._registry.register_all(wanted), strict=True))
         return [
             Shape(
@@ -68,6 +70,32 @@ class Plans:
             )
             for schema in schemas
         ]
+
+    def expect(self, relations: Iterable[Relation]) -> None:
+        """What will be needed, in this order: `ahead` begins with it."""
+        self._coming = deque(relations)
+
+    def foresee(self, relations: Iterable[Relation]) -> None:
+        """Register what the first of these need; begin with what follows, of which `ahead` does more.
+
+        Not all at once: a registry takes milliseconds for each, and the first row is not to wait for the last
+        table's schemas.
+
+        Raises:
+            SchemaRefused, RegistryUnavailable, AccessDenied: as the registry says of the first.
+        """
+        self.expect(relations)
+        self.register(self._next(_FIRST))
+        self.ahead(_FIRST)
+
+    def ahead(self, number: int) -> None:
+        """Begin to register what so many more will need; nothing waits for it, and `register` tells how it ended."""
+        schemas = [avro.table_schema(relation, modes=self._modes) for relation in self._next(number)]
+        if schemas:
+            self._registry.ahead([pair for schema in schemas for pair in _pairs(schema)])
+
+    def _next(self, number: int) -> list[Relation]:
+        return [self._coming.popleft() for _ in range(min(number, len(self._coming)))]
 
     def changed(self, relation: Relation, past: Sequence[Relation], *, exact: bool = True) -> Shape:
         """Register another shape of a table.
@@ -103,3 +131,10 @@ class Plans:
             primary_told=self.primary_told,
             rules=self._rules,
         )
+
+
+def _pairs(schema: avro.TableSchema) -> Iterator[tuple[str, str]]:
+    """(subject, schema) of keys and values."""
+    if schema.key_schema is not None:
+        yield f"{schema.topic}-key", schema.key_schema
+    yield f"{schema.topic}-value", schema.value_schema

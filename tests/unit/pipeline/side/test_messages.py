@@ -24,7 +24,7 @@ def test_what_confirms_waits_for_the_message_before_it() -> None:
     sink.hold_acks()
     messages = Messages(connector(StillClock(), "message.prefix.include.list=audit"), sink, tracker)
     size = messages.send_outside(message(), None)
-    assert tracker.in_flight_bytes == size > 0
+    assert tracker.in_flight_bytes >= size > 0
     tracker.close(tracker.open(), Lsn(30))
     sink.poll()
     assert tracker.advance() == 10
