@@ -263,7 +263,7 @@ class Runner:
         progress.step()
         # A transaction that was cut off stays open: what of it is acked comes again.
         while not progress.stored:
-            sink.wait(0.02)
+            sink.flush(0.02)
             progress.step()
             if progress.failure is not None:
                 raise map_kafka_error(progress.failure, "delivering records")
@@ -277,7 +277,7 @@ class Runner:
     def _store_acked(self, progress: Progress, sink: Sink) -> None:
         deadline = self._clock.monotonic() + _STORE_SECONDS
         while not progress.stored and progress.failure is None and self._clock.monotonic() < deadline:
-            sink.wait(0.02)
+            sink.flush(0.02)
             progress.step()
 
     def _remember_shapes(self, connection: Connection, tables: Tables) -> None:

@@ -100,7 +100,7 @@ def forget(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock) -> Non
 def _wait(group: Group, into: Sink, clock: Clock, hurry: Callable[[], bool]) -> None:
     deadline = clock.monotonic() + _ACK_SECONDS
     while group.pending:
-        into.wait(0.05)
+        into.flush(0.05)
         if clock.monotonic() > deadline or hurry():
             raise KafkaUnavailable(
                 "Kafka did not ack our position in time", remedy="are the brokers up, and bootstrap.servers right?"

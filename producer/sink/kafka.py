@@ -42,7 +42,9 @@ def producer_config(bootstrap_servers: str, overrides: Mapping[str, str], client
         "enable.idempotence": True,
         "message.timeout.ms": 0,
         "partitioner": "murmur2_random",
-        "linger.ms": 5,
+        # How long a stream that is behind gathers a batch: many tables are many partitions. One that is caught
+        # up is not kept waiting: the pipeline flushes.
+        "linger.ms": 50,
         "compression.type": "lz4",
         "queue.buffering.max.messages": _MOST,
         "queue.buffering.max.kbytes": _MOST,

@@ -322,7 +322,7 @@ class SnapshotCopy:
             self._wait(since)
 
     def _wait(self, since: float) -> None:
-        self._sink.wait(0.05)
+        self._sink.flush(0.05)
         self._acks()
         timeout = self._settings.errors_retry_timeout
         if timeout >= 0 and (self._clock.monotonic() - since) * 1000 > timeout:

@@ -37,6 +37,11 @@ _log = observe.logger("producer.stream")
 _TEND_EVERY = 1000
 # A reader that is always waiting doubles the walsender's cost: let a little gather first.
 _GATHER_SECONDS = 0.001
+# A stream that is less far behind does not wait for larger batches, but this long for each.
+_BEHIND_US = 250_000
+_FLUSH_SECONDS = 0.005
+# Unless somebody has said how long it is to wait.
+_LINGER_KEYS = frozenset({"linger.ms", "queue.buffering.max.ms"})
 _WAIT_MS_BUSY = 5
 _WAIT_MS_IDLE = 200
 # Replies to a server that asks in a tight loop while it shuts down.
@@ -91,6 +96,8 @@ class StreamLoop:
         """The end of a keep-alive that came too soon after another."""
         self._ended = False
         self._reached = False
+        self._flushed_at = 0.0
+        self._hurries = not settings.producer_override.keys() & _LINGER_KEYS
         self._resolved = 0
         self._resolved_at = self._clock.monotonic()
         self._tables = tables
@@ -161,9 +168,9 @@ class StreamLoop:
                 if stream.wait(0):
                     continue
                 self._tend()
-                if since_tend:
-                    time.sleep(_GATHER_SECONDS)
                 busy = since_tend or not self._progress.settled
+                if not (busy and self._hurry()) and since_tend:
+                    time.sleep(_GATHER_SECONDS)
                 since_tend = 0
                 stream.wait(_WAIT_MS_BUSY if busy else self._wait_ms_idle)
                 self._walker.clock(times(self._clock.time_us()))
@@ -171,6 +178,16 @@ class StreamLoop:
                 since_tend = 0
                 self._tend()
                 self._walker.clock(times(self._clock.time_us()))
+
+    def _hurry(self) -> bool:
+        """Have Kafka's client send what lingers, unless the stream is behind; False when there was no need."""
+        now = self._clock.monotonic()
+        behind = self._clock.time_us() - self._transactions.commit_us > _BEHIND_US
+        if behind or not self._hurries or now - self._flushed_at < _FLUSH_SECONDS:
+            return False
+        self._flushed_at = now
+        self._sink.flush(_GATHER_SECONDS)
+        return True
 
     def _take(self, message: bytes) -> None:
         """A message that is not plain."""
@@ -243,7 +260,7 @@ class StreamLoop:
             self._tables.were_read()
             self._progress.snapshot_completed()
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:
-            self._sink.wait(0.05)
+            self._sink.flush(0.05)
             self._serve()
 
     def _serve(self) -> None:

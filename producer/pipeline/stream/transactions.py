@@ -101,6 +101,11 @@ class Transactions:
         return Lsn(self._fast.committed)
 
     @property
+    def commit_us(self) -> int:
+        """When the transaction that was read last committed, microseconds since 1970."""
+        return self._fast.commit_us
+
+    @property
     def message(self) -> bytes:
         """The last message that `run` looked at."""
         return self._fast.message
