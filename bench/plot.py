@@ -131,7 +131,7 @@ def _latency(results: Sequence[Result]) -> Figure | None:
 
 
 def _write(figure: Figure, path: Path) -> Path:
-    figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
+    figure.savefig(path, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = path.read_text().replace(_INK, "currentColor")
     path.write_text(re.sub(r"(<svg [^>]*>)", rf"\1{_STYLE}", text, count=1))
     return path

@@ -94,7 +94,7 @@ def _run(bench: Bench, stream: Stream) -> list[Result]:
 def _many(bench: Bench) -> list[Result]:
     """Many tables beside one, the same events in each round."""
     many, one = drained(
-        bench, [round_robin("W-many", bench.tables(1000), 200_000), round_robin("W-many-one", 1, 200_000)]
+        bench, [round_robin("W-many", bench.tables(1000), 600_000), round_robin("W-many-one", 1, 600_000)]
     )
     found = compared(many, lambda system: _beside(many, one, system) | {"tables": bench.tables(1000)}) + compared(one)
     for result in found:
@@ -143,6 +143,6 @@ WORKLOADS = (
     single("25,000 transactions of 8 updates", _updates("W-update-8", 200_000, 8)),
     single("one transaction of 1,000,000 inserts", inserts("W-one", 1_000_000, 1_000_000)),
     single("50,000 inserts of 60 columns", Stream("W-wide", 50_000, ("wide",), (wide(),), load_wide)),
-    Workload(("W-many", "W-many-one"), "200,000 inserts over 1,000 tables, and the same into one", _many),
+    Workload(("W-many", "W-many-one"), "600,000 inserts over 1,000 tables, and the same into one", _many),
     single("4,000 inserts of a text of 50 kB", Stream("W-toast", 4_000, ("documents",), TOAST, load_documents)),
 )
