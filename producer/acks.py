@@ -70,11 +70,6 @@ class Tracker:
         self._open.append(group)
         return group
 
-    def add(self, group: Group, size: int) -> None:
-        """Count a record of `size` bytes that was handed to the sink with `group.ack`."""
-        group.pending += 1
-        group.size += size
-
     def close(self, group: Group, lsn: Lsn | None = None) -> None:
         """No more records come into `group`.
 

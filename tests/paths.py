@@ -160,7 +160,7 @@ class Walk:
             xid=1,
             commit_lsn=Lsn(1),
             commit_us=COMMIT_US,
-            previous=None,
+            previous=-1,
         )
         self.walker.begin(parts)
         code: int = self.walker.row(message, 0, 0)
@@ -169,7 +169,7 @@ class Walk:
     def line(self, line: bytes, lsn: int) -> None:
         """Walk a COPY line as if it stood at `lsn`, with the source block of `record`: only op tells them apart."""
         parts = SourceBlock(version="1", name=PREFIX, database="d").transaction(
-            record_head=b"", xid=1, commit_lsn=Lsn(1), commit_us=COMMIT_US, previous=None
+            record_head=b"", xid=1, commit_lsn=Lsn(1), commit_us=COMMIT_US, previous=-1
         )
         self.walker.begin(parts)
         self.walker.copy_row(line, self.plan, lsn)

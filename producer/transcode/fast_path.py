@@ -184,7 +184,7 @@ class FastPath:
         next_lsn: cython.longlong,
         commit_us: cython.longlong,
     ) -> cython.int:
-        parts = self._block.streamed(record_head, commit_us, xid, commit_lsn, self.committed_lsn)
+        parts = self._block.transaction(record_head, xid, commit_lsn, commit_us, self.committed_lsn)
         self._walker.begin(parts)
         self.parts = parts
         self._produced.add(xid)

@@ -12,5 +12,5 @@ cdef class SourceBlock:
     cdef bytes _identity
     cdef bytes _database
     cdef Writer _out
-    cdef Parts streamed(self, bytes record_head, long long micros, long long xid, long long commit_lsn, long long previous)
+    cpdef Parts transaction(self, bytes record_head, long long xid, long long commit_lsn, long long commit_us, long long previous)
     cdef Parts _parts(self, bytes record_head, long long micros, bytes snapshot, long long xid, long long commit_lsn, long long previous)

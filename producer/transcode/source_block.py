@@ -71,10 +71,15 @@ class SourceBlock:
         self._out = Writer()
 
     def transaction(
-        self, *, record_head: bytes, xid: int, commit_lsn: Lsn, commit_us: int, previous: Lsn | None
+        self,
+        record_head: bytes,
+        xid: cython.longlong,
+        commit_lsn: cython.longlong,
+        commit_us: cython.longlong,
+        previous: cython.longlong,
     ) -> Parts:
-        """For the events of one transaction. `previous` is the commit before it, where known."""
-        return self.streamed(record_head, commit_us, xid, commit_lsn, -1 if previous is None else previous)
+        """For the events of one transaction. `previous` is the commit before it; -1: not known."""
+        return self._parts(record_head, commit_us, _STREAMED, xid, commit_lsn, previous)
 
     def snapshot(self, *, micros: int, marker: str, position: Lsn) -> Parts:
         """For rows of a snapshot taken at `micros`, standing at `position` in the stream."""
@@ -101,17 +106,6 @@ class SourceBlock:
             + _SOME
             + long(position.ordinal)
         )
-
-    def streamed(
-        self,
-        record_head: bytes,
-        micros: cython.longlong,
-        xid: cython.longlong,
-        commit_lsn: cython.longlong,
-        previous: cython.longlong,
-    ) -> Parts:
-        """`transaction`, for the fast path; -1: the commit before is not known."""
-        return self._parts(record_head, micros, _STREAMED, xid, commit_lsn, previous)
 
     def _parts(
         self,

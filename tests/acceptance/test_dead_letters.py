@@ -59,7 +59,7 @@ def test_a_value_is_set_aside_on_both_paths(
     source.execute(f"INSERT INTO t VALUES (1, NULL), (2, {literal}), (3, NULL)")
     stopped = command.run("run", "--once")
     assert stopped.returncode == 4, stopped.stderr
-    assert "table public.t, column v, at " in stopped.stderr
+    assert re.search("table public.t, column v, at [0-9A-F]+/[0-9A-F]+", stopped.stderr)
     assert re.search(r"\(position [0-9A-F]+/[0-9A-F]+:2, key column id\)", stopped.stderr)
     assert "errors.tolerance=all" in stopped.stderr
     before = source.confirmed_lsn()
@@ -80,7 +80,9 @@ def test_a_value_is_set_aside_on_both_paths(
     assert Lsn.parse(letter.headers["__producer.lsn"]) <= created["source"]["lsn"]
     assert letter.headers["__connect.errors.topic"] == f"{command.prefix}.public.t"
     assert letter.headers["__connect.errors.exception.class.name"] == "producer.errors.ConversionError"
-    assert letter.headers["__connect.errors.exception.message"].startswith("table public.t, column v, at ")
+    assert re.match(
+        "table public.t, column v, at [0-9A-F]+/[0-9A-F]+", letter.headers["__connect.errors.exception.message"]
+    )
     assert command.run("slot", "drop", "--yes").returncode == 0
     synced(command)
     _, copied = letters(command)

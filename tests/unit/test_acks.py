@@ -6,7 +6,8 @@ from producer.lsn import Lsn
 
 def take(tracker: Tracker, group: Group, *sizes: int) -> None:
     for size in sizes:
-        tracker.add(group, size)
+        group.pending += 1
+        group.size += size
 
 
 def failure(tracker: Tracker) -> object:

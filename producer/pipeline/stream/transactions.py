@@ -193,10 +193,7 @@ class Transactions:
         if self._unannounced and result in _EVENTS:
             self._announce()
         if result == RECORD:
-            if self._misfits.headers:
-                self._send(walker.topic, walker.key, walker.value, self._misfits.take_headers())
-            else:
-                self._send(walker.topic, walker.key, walker.value)
+            self._send(walker.topic, walker.key, walker.value, self._misfits.take_headers())
             self._fast.ordinal += 1
         elif result == DELETE:
             self._send(walker.topic, walker.key, walker.value)
@@ -292,6 +289,8 @@ class Transactions:
 
     def _truncate(self, record: Truncate) -> None:
         """One event a table, to every partition of its topic with the same position."""
+        if not self._fast.open:
+            raise DecodeError(f"a truncate at {record.lsn} outside of any transaction", remedy="report it")
         if not self._tables.wants(self._catalog, record.schema, record.table):
             return
         if self._tables.is_partition(self._catalog, record.schema, record.table):

@@ -123,7 +123,7 @@ def test_a_row_walked_by_the_plan_is_read_by_the_schema() -> None:
     walker = Walker()
     walker.install(plan)
     parts = SourceBlock(version="1", name="shop", database="db").transaction(
-        record_head=b',"lsn":"', xid=5, commit_lsn=Lsn(300), commit_us=1, previous=None
+        record_head=b',"lsn":"', xid=5, commit_lsn=Lsn(300), commit_us=1, previous=-1
     )
     walker.begin(parts)
     values = ["2", '"{1.10,NULL}"', "7", r'"a\nb"', '"13:51:30.5+02"', '"1.50"', '"ok"']

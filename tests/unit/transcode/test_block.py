@@ -48,7 +48,7 @@ class Rows:
         parts = (
             build["source_block"]
             .SourceBlock(version="1", name="p", database="db")
-            .transaction(record_head=HEAD, xid=745, commit_lsn=Lsn(500), commit_us=1, previous=None)
+            .transaction(record_head=HEAD, xid=745, commit_lsn=Lsn(500), commit_us=1, previous=-1)
         )
         self.walker.begin(parts)
         self.walker.clock(times(1))
