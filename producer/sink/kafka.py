@@ -44,7 +44,7 @@ def producer_config(bootstrap_servers: str, overrides: Mapping[str, str], client
         "partitioner": "murmur2_random",
         # How long a stream that is behind gathers a batch: many tables are many partitions. One that is caught
         # up is not kept waiting: the pipeline flushes.
-        "linger.ms": 50,
+        "linger.ms": 500,
         "compression.type": "lz4",
         "queue.buffering.max.messages": _MOST,
         "queue.buffering.max.kbytes": _MOST,

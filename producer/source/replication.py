@@ -39,6 +39,11 @@ def data_start(message: bytes) -> Lsn:
     return Lsn(int.from_bytes(message[1:9], "big"))
 
 
+def sent_us(message: bytes) -> int:
+    """When the server sent an XLogData message, by its own clock: microseconds since 1970."""
+    return int.from_bytes(message[17:XLOG_HEADER], "big") + _EPOCH_US
+
+
 class ReplicationStream:
     """One walsender session in COPY mode, read without ever blocking.
 

@@ -28,17 +28,17 @@ class Heartbeat:
         self._due = self._clock.monotonic() + self._seconds
         self._last = Group()
 
-    def beat(self) -> None:
-        """Send one when it is due; call it often.
+    def beat(self) -> bool:
+        """Send one when it is due; call it often. True: it is on its way, and is not to linger.
 
         Raises:
             ProducerError: Kafka refused the one before.
         """
         if self._topic is None:
-            return
+            return False
         now = self._clock.monotonic()
         if now < self._due or self._last.pending:
-            return
+            return False
         if self._last.failure is not None:
             raise map_kafka_error(self._last.failure, "delivering a heartbeat")
         # In step with the first one; but beats that were missed are not made up for.
@@ -47,3 +47,4 @@ class Heartbeat:
         value = self._topic.value({"ts_ms": self._clock.time_us() // 1000})
         self._last = Group()
         self._sink.send(self._topic.name, key, value, self._last)
+        return True
