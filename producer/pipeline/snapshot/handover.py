@@ -15,7 +15,7 @@ from producer import observe
 from producer.clock import Clock
 from producer.errors import ProducerError, SlotLost
 from producer.lsn import ZERO, Lsn
-from producer.pipeline import stages
+from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.snapshot.copy import SnapshotCopy, in_order
 from producer.pipeline.tables.tables import Tables
@@ -102,6 +102,7 @@ class Handover:
                     snapshot = self._snapshot(self._tables.chosen, made.snapshot_name)
                     stack.callback(snapshot.close)
                 replication.close()
+                exactly_once.own(self._sink, self._offsets, self._source.loaded, self._connector.clock, self._connector.stop)
                 self._store(offset)
             except BaseException:
                 replication.close()
