@@ -141,7 +141,8 @@ class Runner:
             start = handover.position(again=self._again)
             if start is None:
                 return True
-            self._again = False
+            if sink.transactions is None or sink.transactions.begun:
+                self._again = False
             self._stream(connector, source, tables, sink, offsets, marks, start)
         return self._once or self._stop.requested
 
@@ -245,7 +246,7 @@ class Runner:
         with contextlib.closing(
             ReplicationStream(connect_replication(self._server), self._server, self._clock)
         ) as stream:
-            self._start(stream, position, wal2json.options([], self._settings.skipped_operations))
+            self._start(stream, position, wal2json.options(None, self._settings.skipped_operations))
             exactly_once.own(sink, offsets, source.loaded, self._clock, self._stop)
             exactly_once.commit(sink, self._clock, self._stop)
 
@@ -283,6 +284,7 @@ class Runner:
             exactly_once.own(
                 sink, offsets, source.loaded, self._clock, self._stop, lambda: stream.stay_alive(status_seconds)
             )
+            self._again = False
             tables.plans.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
             tables.plans.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known
             tables.plans.primary_told = not self._type_names

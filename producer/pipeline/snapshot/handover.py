@@ -96,7 +96,7 @@ class Handover:
         if stored.snapshot is None or not wants_rows:
             return Start(stored, [])
         repeated = [table.qualified_name for table in wanted if not self._tables.keyed(table)]
-        if repeated and stored.snapshot == "running" and not again:
+        if repeated and stored.snapshot == "running" and not again and self._sink.transactions is None:
             _log.warning("tables without a key are read whole: rows that went out before come again", tables=repeated)
         later = [self._marks.unread(table, loaded) for table in wanted]
         self._marks.forget_others(later, loaded)

@@ -1,4 +1,4 @@
-"""A row of the snapshot that no record can carry: its dead letter.
+"""A row of the snapshot that no record can carry: the error, and its dead letter.
 
 Room: pipeline (pure over the walker it is given). docs/errors.md, "Dead letters".
 """
@@ -14,8 +14,21 @@ from producer.events import Position
 from producer.lsn import Lsn
 from producer.pipeline.side.dead_letters import DeadLetters, Letter, Outgoing
 from producer.pipeline.tables.plans import Shape
+from producer.source.catalog import Table
 from producer.transcode.plan import FormError
 from producer.transcode.walker import Walker
+
+
+def refused(walker: Walker, table: Table, shape: Shape, error: FormError, at: Lsn) -> ConversionError:
+    """What stands in the way of the row that the walker walked last."""
+    column = walker.column
+    columns = shape.relation.columns
+    name = columns[column].name if 0 <= column < len(columns) else "?"
+    return ConversionError(
+        f"table {table.qualified_name}, column {name}, in the snapshot at {at}: {error.reason}",
+        remedy=error.remedy,
+        column=name,
+    )
 
 
 def letter(
