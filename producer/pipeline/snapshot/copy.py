@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from confluent_kafka import KafkaException
 
 from producer import observe
-from producer.errors import ConversionError, KafkaUnavailable, ProducerError
+from producer.errors import ConversionError, KafkaUnavailable
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.observe import SnapshotProgress
@@ -236,7 +236,7 @@ class SnapshotCopy:
             except FormError as error:
                 raise self._stopped(self._refused(copy, error), copy) from error
             except (KafkaException, BufferError) as error:
-                unsent = self._unsent(copy, error)
+                unsent = poison_copy.unsent(self._walker, copy.table, copy.shape, error)
                 if isinstance(unsent, ConversionError):
                     unsent = self._stopped(unsent, copy)
                 raise unsent from error
@@ -309,12 +309,6 @@ class SnapshotCopy:
 
     def _refused(self, copy: TableCopy, error: FormError) -> ConversionError:
         return poison_copy.refused(self._walker, copy.table, copy.shape, error, self._position)
-
-    def _unsent(self, copy: TableCopy, error: Exception) -> ProducerError:
-        key, value = self._walker.key, self._walker.value
-        size = (len(value) if value else 0) + (len(key) if key else 0)
-        topic = copy.shape.plan.topic
-        return map_kafka_error(error, f"topic {topic}, a row of {copy.table.qualified_name} of {size} bytes")
 
     def _carried(self, part: ChunkCopy, row: bytes) -> bool:
         """Whether the row can be a record; else it is a dead letter.

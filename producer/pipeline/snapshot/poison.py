@@ -9,11 +9,12 @@ import json
 from dataclasses import replace
 
 from producer.decode import copytext
-from producer.errors import ConversionError
+from producer.errors import ConversionError, ProducerError
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.pipeline.side.dead_letters import DeadLetters, Letter, Outgoing
 from producer.pipeline.tables.plans import Shape
+from producer.sink.kafka import map_kafka_error
 from producer.source.catalog import Table
 from producer.transcode.plan import FormError
 from producer.transcode.walker import Walker
@@ -29,6 +30,12 @@ def refused(walker: Walker, table: Table, shape: Shape, error: FormError, at: Ls
         remedy=error.remedy,
         column=name,
     )
+
+
+def unsent(walker: Walker, table: Table, shape: Shape, error: Exception) -> ProducerError:
+    """Why the Kafka client does not take the row."""
+    size = len(walker.value or b"") + len(walker.key or b"")
+    return map_kafka_error(error, f"topic {shape.plan.topic}, a row of {table.qualified_name} of {size} bytes")
 
 
 def letter(
