@@ -54,8 +54,8 @@ def in_order(tables: Iterable[Table]) -> list[Table]:
 class SnapshotCopy:
     """Copies tables under one snapshot, chunk by chunk: readers in turn, one thread.
 
-    The first reading takes all that waits of its tables, a later one a chunk of each. `leaves_out`
-    names keys whose rows are not sent; `meanwhile` is called while it waits.
+    It takes all that waits of its tables; beside a stream, which `meanwhile` keeps alive while it
+    waits, a chunk of each. `leaves_out` names keys whose rows are not sent.
 
     The markers of `source.snapshot` need to know what is last: so each chunk's last row is held
     until its table has another one, and the last table's until it is known to be the last. A chunk
@@ -90,6 +90,7 @@ class SnapshotCopy:
         self._first_reading = first_reading
         self._leaves_out = leaves_out
         self._meanwhile = meanwhile
+        self._one_chunk = meanwhile is not None
         self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         transactional = first_reading and sink.transactions is not None
@@ -184,12 +185,14 @@ class SnapshotCopy:
         select = self._settings.snapshot_select(table.schema, table.name)
         begun = unread.cut(
             connection, reader.filenode, self._settings.snapshot_chunk_rows if select is None else 0,
-            resumable=can_resume(shape.relation, self._settings), one_snapshot=self._first_reading,
+            resumable=can_resume(shape.relation, self._settings), one_snapshot=not self._one_chunk,
         )  # fmt: skip
         if begun:
             self._bars.begin(table.qualified_name, table.rows, unread.done, unread.done + len(unread.waiting))
-        one = [] if self._first_reading or not unread.waiting else [unread.waiting.popleft()]
-        copy = TableCopy(unread, shape, select, unread.waiting if self._first_reading else deque(one))
+        waiting = unread.waiting
+        if self._one_chunk and waiting:
+            waiting = deque([waiting.popleft()])
+        copy = TableCopy(unread, shape, select, waiting)
         self._unmarked.append(copy)
         if copy.read:
             # Only its mark was missing.
