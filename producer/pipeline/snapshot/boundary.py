@@ -28,6 +28,11 @@ class SnapshotBoundary:
         self._seconds = connector.settings.transaction_boundary_interval_ms / 1000
         self._committed_at = connector.clock.monotonic()
 
+    @classmethod
+    def of(cls, connector: Connector, sink: Sink) -> SnapshotBoundary | None:
+        """One, where records are sent in transactions."""
+        return None if sink.transactions is None else cls(connector, sink)
+
     @property
     def due(self) -> bool:
         """Whether a transaction is to end."""

@@ -93,8 +93,7 @@ class SnapshotCopy:
         self._one_chunk = meanwhile is not None
         self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
-        transactional = first_reading and sink.transactions is not None
-        self._boundary = SnapshotBoundary(connector, sink) if transactional else None
+        self._boundary = None if self._one_chunk else SnapshotBoundary.of(connector, sink)
         self._unmarked: list[TableCopy] = []
         self._final: TableCopy | None = None
         self._emitted = 0
