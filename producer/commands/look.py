@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 
 import click
@@ -14,6 +15,7 @@ import click
 from producer.clock import Clock
 from producer.errors import AccessDenied, NotSupportedYet, OperatorError, SettingsError
 from producer.pipeline import stages
+from producer.pipeline.health.retention import seconds_left
 from producer.schema import avro, topics
 from producer.schema.types import Modes
 from producer.settings import Settings
@@ -21,9 +23,12 @@ from producer.sink.kafka import KafkaSink
 from producer.sink.offsets import Loaded
 from producer.sink.reader import TopicReader, as_json, table_topics
 from producer.source import catalog, slot
-from producer.source.wire import connect
+from producer.source.slot import Slot
+from producer.source.wire import Connection, connect
 
 _LOAD_SECONDS = 15.0
+# The growth of the log is measured over so long at least.
+_GROWTH_SECONDS = 1.0
 
 
 def not_yet(what: str, meanwhile: str) -> NotSupportedYet:
@@ -53,14 +58,16 @@ def status(settings: Settings, *, as_json: bool) -> None:
 def _status(settings: Settings) -> dict[str, object]:
     with connect(stages.server(settings)) as connection:
         found = slot.find(connection, settings.slot_name)
+        began = time.monotonic()
         now = connection.execute(b"SELECT extract(epoch FROM now())::float8").fetchone()
         chosen = catalog.selected(catalog.tables(connection), settings.wants_table)
-    sink = stages.sink(settings)
-    try:
-        sink.ping(_LOAD_SECONDS)
-        loaded = _load(settings, sink)
-    finally:
-        sink.close(0)
+        sink = stages.sink(settings)
+        try:
+            sink.ping(_LOAD_SECONDS)
+            loaded = _load(settings, sink)
+        finally:
+            sink.close(0)
+        budget = _wal_budget(connection, found, began)
     offset = loaded.offset
     behind = None
     if now is not None and offset is not None and offset.commit_us is not None:
@@ -79,6 +86,7 @@ def _status(settings: Settings) -> dict[str, object]:
             "confirmed_lsn": None if found.confirmed_lsn is None else str(found.confirmed_lsn),
             "restart_lsn": None if found.restart_lsn is None else str(found.restart_lsn),
             "wal_status": found.wal_status,
+            "invalidation": found.invalidation,
             "retained_bytes": found.retained_bytes,
             "lag_bytes": found.lag_bytes,
         },
@@ -87,6 +95,7 @@ def _status(settings: Settings) -> dict[str, object]:
             # With nothing left to read the last commit's age is no lag.
             "seconds": 0.0 if caught_up else behind,
         },
+        "wal_budget": budget,
         "position": None if offset is None else str(offset.lsn),
         "last_commit_lsn": None if offset is None or offset.commit_lsn is None else str(offset.commit_lsn),
         "snapshot": {
@@ -102,6 +111,23 @@ def _status(settings: Settings) -> dict[str, object]:
             }
             for table in chosen
         ],
+    }
+
+
+def _wal_budget(connection: Connection, before: Slot | None, began: float) -> dict[str, object] | None:
+    """When max_slot_wal_keep_size is used up, by the log's growth since we looked first; None: there is no limit."""
+    if before is None or before.safe_bytes is None:
+        return None
+    time.sleep(max(0.0, began + _GROWTH_SECONDS - time.monotonic()))
+    after = slot.find(connection, before.name)
+    if after is None or after.log_end is None or before.log_end is None:
+        return None
+    rate = (after.log_end - before.log_end) / (time.monotonic() - began)
+    left = seconds_left(after.safe_bytes, rate)
+    return {
+        "safe_bytes": after.safe_bytes,
+        "bytes_per_second": round(rate),
+        "seconds_left": None if left is None else round(left),
     }
 
 

@@ -115,7 +115,7 @@ class Progress:
     def _at(self, safe: Lsn) -> Offset:
         offset = replace(self._stored, lsn=safe)
         if self._completed:
-            offset = replace(offset, snapshot="completed")
+            offset = replace(offset, snapshot="completed", reconcile=False)
             self._completed = False
         while self._commits and self._commits[0].next_lsn <= safe:
             done = self._commits.popleft()

@@ -90,11 +90,26 @@ def forget(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock) -> Non
     """Forget a connector's position, marks and shapes, and wait for the acks."""
     group = Group()
     topic.write(None, group)
+    _forget_tables(topic, loaded, group)
+    _wait(group, into, clock, lambda: False)
+
+
+def begin_anew(topic: OffsetsTopic, into: Sink, loaded: Loaded, offset: Offset, clock: Clock, stop: Stop) -> None:
+    """Forget marks and shapes, then write another position, and wait for the acks.
+
+    In this order, in one partition: no position of now stands beside a mark of before.
+    """
+    group = Group()
+    _forget_tables(topic, loaded, group)
+    topic.write(offset, group)
+    _wait(group, into, clock, stop.expired)
+
+
+def _forget_tables(topic: OffsetsTopic, loaded: Loaded, group: Group) -> None:
     for table in loaded.tables:
         topic.write_mark(table, None, group)
     for names in loaded.shapes:
         topic.write_shape(names, None, group)
-    _wait(group, into, clock, lambda: False)
 
 
 def _wait(group: Group, into: Sink, clock: Clock, hurry: Callable[[], bool]) -> None:

@@ -38,6 +38,8 @@ class Offset:
     snapshot: Literal["running", "completed"] | None = None
     consistent_point: Lsn | None = None
     """The snapshot's LSN: the position of its rows."""
+    reconcile: bool = False
+    """Tables are read again after a slot was lost: keys that the topics hold and they do not are to be deleted."""
 
     def as_json(self) -> bytes:
         """The record's value."""
@@ -56,6 +58,7 @@ class Offset:
             "system_id": self.system_id,
             "timeline": self.timeline,
             "consistent_point": None if self.consistent_point is None else int(self.consistent_point),
+            "reconcile": self.reconcile or None,
         }
         return _json({name: value for name, value in document.items() if value is not None})
 
@@ -97,6 +100,7 @@ class _OffsetForm(Struct, rename={"tx_id": "txId"}):
     ts_usec: int | None = None
     snapshot_completed: bool | None = None
     consistent_point: _Natural | None = None
+    reconcile: bool = False
 
     def offset(self) -> Offset:
         snapshot: Literal["running", "completed"] | None = None
@@ -112,6 +116,7 @@ class _OffsetForm(Struct, rename={"tx_id": "txId"}):
             commit_us=self.ts_usec,
             snapshot=snapshot,
             consistent_point=_lsn(self.consistent_point),
+            reconcile=self.reconcile,
         )
 
 

@@ -54,7 +54,8 @@ def in_order(tables: Iterable[Table]) -> list[Table]:
 class SnapshotCopy:
     """Copies tables under one snapshot, chunk by chunk: readers in turn, one thread.
 
-    `leaves_out` names keys whose rows are not sent; `meanwhile` is called while it waits.
+    `leaves_out` names keys whose rows are not sent; `meanwhile` is called while it waits;
+    `before_mark` when a table's rows are acked, and it is not marked yet.
 
     The markers of `source.snapshot` need to know what is last: so each table's last row, and
     the last table's, are held until it is known.
@@ -72,6 +73,7 @@ class SnapshotCopy:
         first_reading: bool,
         leaves_out: Callable[[bytes | None], bool] | None = None,
         meanwhile: Callable[[], None] | None = None,
+        before_mark: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings = connector.settings
         self._clock = connector.clock
@@ -88,6 +90,9 @@ class SnapshotCopy:
         self._first_reading = first_reading
         self._leaves_out = leaves_out
         self._meanwhile = meanwhile
+        self._before_mark = before_mark
+        self._retention = connector.retention
+        self._connection: Connection | None = None
         self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         self._unmarked: list[TableCopy] = []
@@ -102,6 +107,7 @@ class SnapshotCopy:
 
         Returns when every row is acked and every table marked, or when told to stop.
         """
+        self._connection = connection
         waiting = deque(in_order(wanted))
         unseen: list[Table] = []
         running: list[TableCopy] = []
@@ -109,6 +115,9 @@ class SnapshotCopy:
         poll = select.poll()
         self._walker.clock(times(self._micros))
         while (waiting or running) and not self._stop.requested:
+            if self._retention.pauses and self._first_reading:
+                unseen += self._pause([*(copy.table for copy in running), *waiting])
+                break
             for reader in list(free):
                 if self._employ(connection, reader, waiting, running, unseen):
                     free.remove(reader)
@@ -135,6 +144,16 @@ class SnapshotCopy:
             copy.close()
         self._drain()
         return unseen
+
+    def _pause(self, left: list[Table]) -> list[Table]:
+        """The stream goes first: what is left is read beside it."""
+        _log.warning(
+            "the snapshot is paused: the slot holds back more than slot.max.retained.bytes",
+            tables_left=[table.qualified_name for table in left],
+        )
+        names = {table.qualified_name for table in left}
+        self._unmarked = [copy for copy in self._unmarked if copy.table.qualified_name not in names]
+        return left
 
     def _employ(
         self,
@@ -335,6 +354,8 @@ class SnapshotCopy:
         self._sink.poll()
         if self._meanwhile is not None:
             self._meanwhile()
+        if self._connection is not None:
+            self._retention.watch(self._connection)
         fatal = self._sink.fatal()
         if fatal is not None:
             raise fatal
@@ -344,6 +365,8 @@ class SnapshotCopy:
                 raise map_kafka_error(tracker.failure, "delivering the snapshot")
         for copy in [copy for copy in self._unmarked if copy.complete and copy.tracker.idle]:
             self._unmarked.remove(copy)
+            if self._before_mark is not None:
+                self._before_mark()
             self._write_mark(copy)
 
     def _write_mark(self, copy: TableCopy) -> None:

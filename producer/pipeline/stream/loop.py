@@ -8,12 +8,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from producer import observe
 from producer.errors import KafkaUnavailable
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.progress import Progress
+from producer.pipeline.reconcile.emptied import Emptied
+from producer.pipeline.reconcile.reconciliation import Reconciliation
 from producer.pipeline.side.heartbeat import Heartbeat
 from producer.pipeline.snapshot.copy import SnapshotCopy
 from producer.pipeline.snapshot.later import LaterReadings
@@ -71,10 +74,13 @@ class StreamLoop:
         started: Callable[[], None],
         offsets: OffsetsTopic,
         wanted: Sequence[Table],
+        reconciles: bool,
     ) -> None:
         settings = connector.settings
         self._connector = connector
         self._offsets = offsets
+        self._reconciles = reconciles
+        self._retention = connector.retention
         self._server = connector.server
         self._clock = connector.clock
         self._stop = connector.stop
@@ -129,6 +135,7 @@ class StreamLoop:
             ),
             previous_commit=previous_commit,
             later=self._later,
+            emptied=Emptied(connector, tables, sink, self._await_acks, self._serve),
         )
 
     def run(self) -> None:
@@ -257,7 +264,8 @@ class StreamLoop:
         self._serve()
         self._look_for_tables()
         if self._later.pending:
-            self._later.consider(max(self._stream.received, transactions.committed))
+            if not self._retention.pauses:
+                self._later.consider(max(self._stream.received, transactions.committed))
         else:
             self._tables.were_read()
             self._progress.snapshot_completed()
@@ -277,6 +285,7 @@ class StreamLoop:
         if fatal is not None:
             raise fatal
         self._refuse_stall()
+        self._retention.watch(self._catalog)
         silent = stream.silent_seconds
         if (
             safe > stream.confirmed
@@ -305,14 +314,53 @@ class StreamLoop:
     def _splice(self, reader: TableReader, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool]) -> bool:
         """Copy a table's rows to where the stream is; False when told to stop."""
         connector = self._connector
-        with observe.snapshot_progress(self._clock, bars=False) as lines:
+        with ExitStack() as stack:
+            lines = stack.enter_context(observe.snapshot_progress(self._clock, bars=False))
+            compared = self._compared(stack, table, at, leaves_out)
             copy = SnapshotCopy(
                 connector=connector, tables=self._tables, sink=self._sink, offsets=self._offsets, bars=lines,
-                position=at, first_reading=False, leaves_out=leaves_out, meanwhile=self._stay_alive,
+                position=at, first_reading=False, leaves_out=compared.leaves_out if compared else leaves_out,
+                meanwhile=self._stay_alive, before_mark=compared.delete_rest if compared else None,
             )  # fmt: skip
             unread = copy.run(self._catalog, [reader], [table])
         self._walker.clock(times(self._clock.time_us()))
         return not unread and not self._stop.requested
+
+    def _compared(
+        self, stack: ExitStack, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool]
+    ) -> Reconciliation | None:
+        """The comparison of the table with its topic, where one is due."""
+        shape = self._tables.prepare(self._catalog, [table]).get(table.oid) if self._reconciles else None
+        if shape is None or not shape.plan.key:
+            return None
+        self._await_acks()
+        return stack.enter_context(
+            Reconciliation(
+                connector=self._connector,
+                tables=self._tables,
+                sink=self._sink,
+                shape=shape,
+                at=at,
+                leaves_out=leaves_out,
+                meanwhile=self._serve,
+            )
+        )
+
+    def _await_acks(self) -> None:
+        """Wait until Kafka has acked all that was handed over: what is read from a topic now is complete.
+
+        Raises:
+            KafkaUnavailable: not within errors.retry.timeout, or the time of an orderly stop.
+        """
+        self._transactions.cut()
+        while self._progress.tracker.in_flight_bytes:
+            self._sink.flush(0.05)
+            self._serve()
+            if self._stop.expired():
+                raise KafkaUnavailable(
+                    "Kafka did not ack in time; what is unconfirmed comes again at the next start",
+                    remedy="are the brokers up? nothing is lost",
+                )
 
     def _stay_alive(self) -> None:
         """Keep the connection while nothing is read from it."""

@@ -17,6 +17,8 @@ from producer.events import Position
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.progress import Committed, Progress
+from producer.pipeline.reconcile import topic_keys
+from producer.pipeline.reconcile.emptied import Emptied
 from producer.pipeline.side.messages import Messages
 from producer.pipeline.side.transactions import TransactionMetadata
 from producer.pipeline.snapshot.later import LaterReadings
@@ -24,7 +26,7 @@ from producer.pipeline.stream.completion import Completion
 from producer.pipeline.stream.misfits import Misfits, decoded
 from producer.pipeline.stream.poison import Poison, Salvaged
 from producer.pipeline.tables.tables import Tables
-from producer.sink.protocol import RECORD_BYTES, Headers, Sink
+from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, Sink
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
 from producer.transcode.fast_path import OTHER as GENERAL
@@ -55,6 +57,7 @@ class Transactions:
         completion: Completion,
         previous_commit: Lsn | None,
         later: LaterReadings,
+        emptied: Emptied,
     ) -> None:
         self._clock: Clock = connector.clock
         self._block = connector.block
@@ -65,6 +68,8 @@ class Transactions:
         self._sink = sink
         self._progress = progress
         self._later = later
+        self._skips = connector.skips
+        self._emptied = emptied
         self._fast = FastPath(
             connector.walker, connector.block, connector.unseen, previous=previous_commit, tombstones=self._tombstones
         )
@@ -113,7 +118,8 @@ class Transactions:
     def run(self, get: Callable[[int], tuple[int, memoryview]], most: int, most_bytes: int) -> tuple[int, int]:
         """Take messages as long as they are plain: why it ended, as FastPath says, and how many there were."""
         fast = self._fast
-        fast.bypass = self._metadata.wanted or self._later.reading is not None
+        named = self._skips.last >= fast.commit_lsn
+        fast.bypass = self._metadata.wanted or self._later.reading is not None or named
         group = self._opened()
         try:
             code = fast.run(get, self._sink.produce, group.ack, most, most_bytes)
@@ -162,7 +168,15 @@ class Transactions:
                 return
             if result != OTHER:
                 return
-        record = decoded(message)
+        try:
+            record = decoded(message)
+        except DecodeError as error:
+            if not self._fast.open:
+                raise
+            # It takes one ordinal, as far as that can be told.
+            self._skips.demand(self._next_position(), error)
+            self._fast.ordinal += 1
+            return
         match record:
             case Begin():
                 self._open(record)
@@ -193,11 +207,14 @@ class Transactions:
         if self._unannounced and result in _EVENTS:
             self._announce()
         if result == RECORD:
-            self._send(walker.topic, walker.key, walker.value, self._misfits.take_headers())
+            headers = self._misfits.take_headers()
+            if not self._skips.leaves_out(self._next_position(), walker.topic):
+                self._send(walker.topic, walker.key, walker.value, headers)
             self._fast.ordinal += 1
         elif result == DELETE:
-            self._send(walker.topic, walker.key, walker.value)
-            self._tombstone(walker.topic, walker.key)
+            if not self._skips.leaves_out(self._next_position(), walker.topic):
+                self._send(walker.topic, walker.key, walker.value)
+                self._tombstone(walker.topic, walker.key)
             self._fast.ordinal += 1
         elif result == KEY_CHANGE:
             self._key_change()
@@ -209,8 +226,9 @@ class Transactions:
 
     def _set_aside(self, error: ConversionError) -> None:
         """A row that no record can carry takes its ordinals all the same: positions do not depend on tolerance."""
-        headers = self._misfits.take_headers()
-        self._send_salvaged(self._poison.row(self._misfits.row, error, self._next_position(), headers))
+        headers, position = self._misfits.take_headers(), self._next_position()
+        named = self._skips.leaves_out(position, error.message)
+        self._send_salvaged(self._poison.row(self._misfits.row, error, position, headers, named=named))
 
     def _send_salvaged(self, salvaged: Salvaged) -> None:
         self._announce()
@@ -221,10 +239,17 @@ class Transactions:
             self._send(record.topic, record.key, record.value, record.headers)
         self._fast.ordinal += salvaged.ordinals
 
-    def _send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> None:
+    def _send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        partition: int = PARTITIONER,
+    ) -> None:
         group = self._opened()
         before = group.size
-        self._sink.send(topic, key, value, group, headers=headers)
+        self._sink.send(topic, key, value, group, headers=headers, partition=partition)
         self.unserved_bytes += group.size - before
         if group.pending >= _GROUP_RECORDS:
             self.cut()
@@ -243,9 +268,11 @@ class Transactions:
         # Known before the delete has gone out: what of the two can be sent is for one place to say.
         self._dead_letters.demand_fit(topic, new, walker.value, created)
         self._misfits.take_headers()
-        self._send(topic, old, walker.old_value, [("__debezium.newkey", new)])
-        self._tombstone(topic, old)
-        self._send(topic, new, walker.value, created)
+        if not self._skips.leaves_out(self._next_position(), topic):
+            self._send(topic, old, walker.old_value, [("__debezium.newkey", new)])
+            self._tombstone(topic, old)
+        if not self._skips.leaves_out(self._next_position(1), topic):
+            self._send(topic, new, walker.value, created)
         self._fast.ordinal += 2
 
     def _open(self, begin: Begin) -> None:
@@ -278,14 +305,18 @@ class Transactions:
         if not record.transactional:
             # It has a group of its own, behind what was read before it.
             self.cut()
+            if self._skips.leaves_out(Position(record.lsn, 0), record.prefix):
+                return
             previous = self._fast.committed_lsn
             self.unserved_bytes += self._messages.send_outside(record, Lsn(previous) if previous >= 0 else None)
             return
         if not self._fast.open:
             raise DecodeError(f"a logical message of a transaction at {record.lsn} outside of any", remedy="report it")
         self._announce()
+        skipped = self._skips.leaves_out(self._next_position(), record.prefix)
         self._fast.ordinal += 1
-        self._send(*self._messages.record(record, self._fast.parts, self._position()))
+        if not skipped:
+            self._send(*self._messages.record(record, self._fast.parts, self._position()))
 
     def _truncate(self, record: Truncate) -> None:
         """One event a table, to every partition of its topic with the same position."""
@@ -300,10 +331,14 @@ class Transactions:
         try:
             shape = self._tables.current(self._catalog, record.schema, record.table)
         except ConversionError as error:
-            self._send_salvaged(self._poison.truncate(record, error, self._next_position()))
+            if self._skips.leaves_out(self._next_position(), f"{record.schema}.{record.table}"):
+                self._fast.ordinal += 1
+            else:
+                self._send_salvaged(self._poison.truncate(record, error, self._next_position()))
             return
         self._later.truncated(shape.plan.topic, self._fast.xid)
         self._announce()
+        skipped = self._skips.leaves_out(self._next_position(), shape.plan.topic)
         self._fast.ordinal += 1
         source = self._block.whole(
             self._fast.parts,
@@ -313,6 +348,13 @@ class Transactions:
             position=self._position(),
         )
         block = self._walker.blocks.block(shape.plan.names, self._fast.ordinal)
+        if skipped:
+            return
+        if topic_keys.compacted(self._sink, shape.plan.topic):
+            # It refuses a null key: each key that it holds is deleted, at the truncate's position.
+            for partition, key, deleted in self._emptied.records(shape, source, block):
+                self._send(shape.plan.topic, key, deleted, partition=partition)
+            return
         value = truncate_value(shape.plan.value_frame, source, block, times(self._clock.time_us()))
         for partition in range(self._sink.partitions_of(shape.plan.topic)):
             self._sink.send(shape.plan.topic, None, value, self._opened(), partition=partition)
@@ -331,6 +373,6 @@ class Transactions:
         """Of the event that was counted last."""
         return Position(Lsn(self._fast.commit_lsn), self._fast.ordinal)
 
-    def _next_position(self) -> Position:
-        """Of the event at hand."""
-        return Position(Lsn(self._fast.commit_lsn), self._fast.ordinal + 1)
+    def _next_position(self, after: int = 0) -> Position:
+        """Of the event at hand, or of one behind it."""
+        return Position(Lsn(self._fast.commit_lsn), self._fast.ordinal + 1 + after)
