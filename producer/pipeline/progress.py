@@ -54,6 +54,17 @@ class Progress:
         if self._stored.snapshot == "running":
             self._completed = True
 
+    @property
+    def reads_tables(self) -> bool:
+        """Whether tables are copied at all."""
+        return self._stored.snapshot is not None
+
+    def compare_again(self, table: str, group: Group) -> None:
+        """The table is to be read and compared with its topic: its mark is forgotten, in `group`; whoever goes on knows."""
+        self._offsets.write_mark(table, None, group)
+        self._stored = replace(self._stored, snapshot="running", reconcile=True)
+        self._completed = False
+
     def kept_alive(self, wal_end: Lsn, *, urgent: bool) -> bool:
         """The server has sent everything up to `wal_end`, and no transaction is open.
 

@@ -274,7 +274,7 @@ class Runner:
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                started=self._recovered, offsets=offsets, wanted=start.later, reconciles=start.reconciles,
+                started=self._recovered, offsets=offsets, wanted=start.later,
             )  # fmt: skip
             try:
                 with contextlib.closing(loop):

@@ -146,3 +146,22 @@ def test_truncate_on_a_compacted_topic_without_key(source: Source, command: Comm
     done = command.run("run", "--once")
     assert done.returncode == 3, done.stderr
     assert "has no key" in done.stderr
+
+
+def test_truncate_of_one_partition(source: Source, command: Command) -> None:
+    """Contract 5: a reconcile of the root; rows that are in the table again, or still, stay."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)",
+        "CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (100)",
+        "CREATE TABLE high PARTITION OF t FOR VALUES FROM (100) TO (200)",
+        "INSERT INTO t SELECT generate_series(98, 102)",
+    )
+    once(command)
+    source.execute("INSERT INTO t VALUES (97), (103)", "TRUNCATE low", "INSERT INTO t VALUES (99, 'again')")
+    assert "the topic was compared" in once(command)
+    records: list[Any] = command.records("public.t")
+    rows = {row["id"]: row["v"] for row in folded(records)[f"{command.prefix}.public.t"].values()}
+    assert rows == {99: "again", 100: None, 101: None, 102: None, 103: None}
+    assert sorted(r.key["id"] for r in records if r.value and r.value["op"] == "d") == [97, 98]
+    assert "the topic was compared" not in once(command)
+    assert len(command.records("public.t")) == len(records)

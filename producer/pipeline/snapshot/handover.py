@@ -51,11 +51,6 @@ class Start:
     later: list[Table]
     """The tables that are to be read beside it."""
 
-    @property
-    def reconciles(self) -> bool:
-        """Whether keys that the topics hold and the tables do not are to be deleted."""
-        return self.offset.reconcile
-
 
 class Handover:
     """Brings one connector to where its stream begins."""

@@ -109,6 +109,11 @@ class LaterReadings:
         """True while a table is still to be read."""
         return bool(self._wanted)
 
+    def want(self, table: Table) -> None:
+        """Read this table too; a reading of it that has begun is of no use any more."""
+        if all(table.oid != other.oid for other in self._wanted):
+            self._wanted.append(table)
+
     def consider(self, streamed: Lsn) -> None:
         """Begin the next reading once the stream, which is at `streamed`, has caught up."""
         now = self._clock.monotonic()

@@ -74,12 +74,10 @@ class StreamLoop:
         started: Callable[[], None],
         offsets: OffsetsTopic,
         wanted: Sequence[Table],
-        reconciles: bool,
     ) -> None:
         settings = connector.settings
         self._connector = connector
         self._offsets = offsets
-        self._reconciles = reconciles
         self._retention = connector.retention
         self._server = connector.server
         self._clock = connector.clock
@@ -330,7 +328,8 @@ class StreamLoop:
         self, stack: ExitStack, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool]
     ) -> Reconciliation | None:
         """The comparison of the table with its topic, where one is due."""
-        shape = self._tables.prepare(self._catalog, [table]).get(table.oid) if self._reconciles else None
+        reconciles = self._progress.position.reconcile
+        shape = self._tables.prepare(self._catalog, [table]).get(table.oid) if reconciles else None
         if shape is None or not shape.plan.key:
             return None
         self._await_acks()
