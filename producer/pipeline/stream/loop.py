@@ -15,6 +15,7 @@ from producer.errors import KafkaUnavailable
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.progress import Progress
+from producer.pipeline.reconcile.comparisons import Comparisons
 from producer.pipeline.reconcile.emptied import Emptied
 from producer.pipeline.reconcile.reconciliation import Reconciliation
 from producer.pipeline.side.heartbeat import Heartbeat
@@ -117,6 +118,7 @@ class StreamLoop:
             unseen=connector.unseen,
             splice=self._splice,
         )
+        self._comparisons = Comparisons(connector, catalog, tables, sink, offsets, progress, self._later, self._serve)
         self._transactions = Transactions(
             connector=connector,
             catalog=catalog,
@@ -134,6 +136,7 @@ class StreamLoop:
             previous_commit=previous_commit,
             later=self._later,
             emptied=Emptied(connector, tables, sink, self._await_acks, self._serve),
+            comparisons=self._comparisons,
         )
 
     def run(self) -> None:
@@ -152,6 +155,7 @@ class StreamLoop:
     def _run(self) -> None:
         stream, transactions = self._stream, self._transactions
         since_tend = 0
+        self._comparisons.lost()
         self._walker.clock(times(self._clock.time_us()))
         while not self._stop.requested and not self._reached:
             ahead = bool(self._ahead)
@@ -303,6 +307,7 @@ class StreamLoop:
         with explained(self._server, "looking for new tables"):
             shown = visibility.snapshot(self._catalog)
             grown = self._tables.grown(self._catalog)
+        self._comparisons.lost()
         unseen = self._connector.unseen
         unseen.difference_update([xid for xid in unseen if not visibility.unfinished(xid, shown)])
         if grown and self._target is None:

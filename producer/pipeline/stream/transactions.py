@@ -9,16 +9,16 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaException
 
-from producer import observe
 from producer.acks import Group
 from producer.clock import Clock
 from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
-from producer.errors import ConversionError, DecodeError, UnsupportedEvent
+from producer.errors import ConversionError, DecodeError
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.progress import Committed, Progress
 from producer.pipeline.reconcile import topic_keys
+from producer.pipeline.reconcile.comparisons import Comparisons
 from producer.pipeline.reconcile.emptied import Emptied
 from producer.pipeline.side.messages import Messages
 from producer.pipeline.side.transactions import TransactionMetadata
@@ -35,8 +35,6 @@ from producer.transcode.fast_path import FastPath
 from producer.transcode.plan import FormError
 from producer.transcode.source_block import times, truncate_value
 from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
-
-_log = observe.logger("producer.stream")
 
 # A group holds about so many records: a part of a big transaction, or many small ones.
 _GROUP_RECORDS = 1000
@@ -61,6 +59,7 @@ class Transactions:
         previous_commit: Lsn | None,
         later: LaterReadings,
         emptied: Emptied,
+        comparisons: Comparisons,
     ) -> None:
         self._clock: Clock = connector.clock
         self._block = connector.block
@@ -73,6 +72,7 @@ class Transactions:
         self._later = later
         self._skips = connector.skips
         self._emptied = emptied
+        self._comparisons = comparisons
         self._fast = FastPath(
             connector.walker, connector.block, connector.unseen, previous=previous_commit, tombstones=self._tombstones
         )
@@ -328,7 +328,9 @@ class Transactions:
         if not self._tables.wants(self._catalog, record.schema, record.table):
             return
         if self._tables.is_partition(self._catalog, record.schema, record.table):
-            self._truncate_partition(record)
+            # Emptied with its root, whose event says it all; or alone.
+            if record.lsn != self._truncated_at:
+                self._comparisons.truncated((record.schema, record.table), record.lsn, self._fast.xid)
             return
         self._truncated_at = record.lsn
         try:
@@ -361,31 +363,6 @@ class Transactions:
         value = truncate_value(shape.plan.value_frame, source, block, times(self._clock.time_us()))
         for partition in range(self._sink.partitions_of(shape.plan.topic)):
             self._sink.send(shape.plan.topic, None, value, self._opened(), partition=partition)
-
-    def _truncate_partition(self, record: Truncate) -> None:
-        """Emptied with its root, whose event says it all; emptied alone, the root is to be compared with its topic.
-
-        Raises:
-            UnsupportedEvent: which keys are gone cannot be told.
-        """
-        if record.lsn == self._truncated_at:
-            return
-        names = self._tables.captured_as(self._catalog, record.schema, record.table)
-        root = next((table for table in self._tables.chosen if (table.schema, table.name) == names), None)
-        if root is None or not self._tables.keyed(root) or not self._progress.reads_tables:
-            raise UnsupportedEvent(
-                f"the partition {record.schema}.{record.table} was truncated at {record.lsn}: telling which keys are "
-                "gone needs a comparison with the topic, which needs a key, and a snapshot.mode that copies tables",
-                remedy="DELETE the rows instead; to go on: `pg-producer slot drop`, then a new snapshot on a new "
-                "topic.prefix",
-            )
-        topic = self._tables.topic_of(root)
-        topic_keys.demand(self._sink, [topic])
-        _log.info("a partition was truncated: its table is compared with the topic", table=root.qualified_name)
-        self._later.truncated(topic, self._fast.xid)
-        # Stored before the transaction is confirmed: a crash forgets nothing.
-        self._progress.compare_again(root.qualified_name, self._opened())
-        self._later.want(root)
 
     def _position(self) -> Position:
         """Of the event that was counted last."""
