@@ -25,7 +25,7 @@ _log = observe.logger("producer.reconcile")
 
 
 class Comparisons:
-    """Has the root of such a partition read again. A crash forgets none: the position says so, then the mark is gone."""
+    """Has the root of such a partition read again. A crash forgets none: the position says so first."""
 
     def __init__(
         self,
