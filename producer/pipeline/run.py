@@ -37,6 +37,8 @@ from producer.pipeline.side.dead_letters import DeadLetters
 from producer.pipeline.side.topics import SideTopics
 from producer.pipeline.skips import Skips
 from producer.pipeline.snapshot.handover import Handover, Source, Start
+from producer.pipeline.snapshot.marks import Marks
+from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import lost_changes
 from producer.pipeline.stream.loop import StreamLoop
@@ -88,6 +90,8 @@ class Runner:
         self._attempt = 0
         self._doubts: set[str] = set()
         self._looked = False
+        self._again = settings.snapshot_mode == "always"
+        """Everything is to be read, whatever was read before: at the start, not behind a fault."""
         self._unseen: set[int] = set()
 
     def run(self) -> None:
@@ -142,15 +146,17 @@ class Runner:
             stack.callback(registry.close)
             source = self._look(stack, sink, registry, offsets, tables)
             connector.dead_letters.ensure([tables.topic(table.schema, table.name) for table in tables.chosen])
-            handover = Handover(connector, source, tables, sink, offsets)
+            marks = Marks(offsets, source.identity)
+            handover = Handover(connector, source, tables, sink, offsets, marks)
             if self._settings.snapshot_mode == "initial_only":
                 # Nothing is remembered: there is no stream, and no offsets topic.
                 handover.copy_only()
                 return True
             tables.recall(offsets, source.loaded)
-            start = handover.position()
+            start = handover.position(again=self._again)
             if start is not None:
-                self._stream(connector, source, tables, sink, offsets, start)
+                self._again = False
+                self._stream(connector, source, tables, sink, offsets, marks, start)
             ended = start is None or self._once or self._stop.requested
             if ended and self._settings.slot_drop_on_stop:
                 self._drop(source.connection, sink, offsets)
@@ -211,13 +217,20 @@ class Runner:
             _log.warning(doubt, **more)
 
     def _stream(
-        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, start: Start
+        self,
+        connector: Connector,
+        source: Source,
+        tables: Tables,
+        sink: Sink,
+        offsets: OffsetsTopic,
+        marks: Marks,
+        start: Start,
     ) -> None:
         self._remember_shapes(source.connection, tables)
         tables.stream()
         progress = Progress(offsets, start.offset, self._clock)
         try:
-            self._read(connector, source, tables, sink, offsets, progress, start)
+            self._read(connector, source, tables, sink, marks, progress, start.later)
         except (NoTypeOids, OperatorError) as error:
             old = isinstance(error, NoTypeOids) or _OLD_PLUGIN_FAILS in error.message
             if self._type_names and isinstance(error, NoTypeOids):
@@ -233,7 +246,7 @@ class Runner:
             # What is known of the tables is of before their rows, and stays.
             slot.await_reader_gone(source.connection, self._settings.slot_name, self._clock)
             progress = Progress(offsets, progress.position, self._clock)
-            self._read(connector, source, tables, sink, offsets, progress, start)
+            self._read(connector, source, tables, sink, marks, progress, start.later)
 
     def _read(
         self,
@@ -241,9 +254,9 @@ class Runner:
         source: Source,
         tables: Tables,
         sink: Sink,
-        offsets: OffsetsTopic,
+        marks: Marks,
         progress: Progress,
-        start: Start,
+        later: list[Unread],
     ) -> None:
         """Stream from where `progress` stands."""
         offset = progress.position
@@ -274,7 +287,7 @@ class Runner:
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                started=self._recovered, offsets=offsets, wanted=start.later,
+                started=self._recovered, marks=marks, wanted=later,
             )  # fmt: skip
             try:
                 with contextlib.closing(loop):

@@ -1,4 +1,4 @@
-"""Reading whole tables under one exported snapshot, several at a time, without a thread.
+"""Reading tables under one exported snapshot, several at a time, without a thread.
 
 Room: source (IO: PostgreSQL). PostgreSQL manual, "Snapshot Synchronization Functions", "COPY".
 """
@@ -40,6 +40,8 @@ class TableReader:
         """The driver's own: size and row, 0 when none has come, -1 behind the last."""
         self.fileno = connection.fileno()
         self.table: Table | None = None
+        self.filenode: int | None = None
+        """The file of the table that was locked last; None: its rows are not those of one file that we know."""
         with explained(server, "importing the snapshot"):
             connection.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             if snapshot_name is not None:
@@ -61,9 +63,11 @@ class TableReader:
                 return "gone"
             except errors.LockNotAvailable:
                 return "busy"
-            row = self._connection.execute(
-                _PARTITIONS_SAME if table.partitioned else _SAME_FILE, (table.oid,)
-            ).fetchone()
+            if table.partitioned:
+                row = self._connection.execute(_PARTITIONS_SAME, (table.oid,)).fetchone()
+            else:
+                row = self._connection.execute(_SAME_FILE, (name.as_string(self._connection), table.oid)).fetchone()
+        self.filenode = row[1] if row is not None and isinstance(row[1], int) else None
         # A table that the snapshot does not know was made after it: the stream holds all its rows.
         return "same" if row is None or row[0] else "changed"
 
@@ -141,9 +145,13 @@ def _only(table: Table) -> sql.SQL:
 
 
 _SQLSTATE = ord("C")
-_SAME_FILE = b"SELECT relfilenode = pg_relation_filenode(oid) FROM pg_class WHERE oid = %s"
+# Another table may bear the name since: of that one, no file is known.
+_SAME_FILE = (
+    b"SELECT relfilenode = pg_relation_filenode(oid), "
+    b"CASE WHEN oid = to_regclass(%s) THEN pg_relation_filenode(oid)::bigint END FROM pg_class WHERE oid = %s"
+)
 _PARTITIONS_SAME = (
-    b"SELECT coalesce(bool_and(relfilenode = pg_relation_filenode(oid)), true) FROM pg_class "
+    b"SELECT coalesce(bool_and(relfilenode = pg_relation_filenode(oid)), true), NULL FROM pg_class "
     b"WHERE oid IN (SELECT relid FROM pg_partition_tree(%s) WHERE isleaf)"
 )
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from producer import observe
-from producer.acks import Group
 from producer.errors import UnsupportedEvent
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.progress import Progress
 from producer.pipeline.reconcile import topic_keys
 from producer.pipeline.snapshot.later import LaterReadings
+from producer.pipeline.snapshot.marks import Marks
+from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.tables.tables import Tables
-from producer.sink.offsets import OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.source.catalog import Table
 from producer.source.wire import Connection
@@ -33,7 +33,7 @@ class Comparisons:
         catalog: Connection,
         tables: Tables,
         sink: Sink,
-        offsets: OffsetsTopic,
+        marks: Marks,
         progress: Progress,
         later: LaterReadings,
         meanwhile: Callable[[], None],
@@ -43,7 +43,7 @@ class Comparisons:
         self._catalog = catalog
         self._tables = tables
         self._sink = sink
-        self._offsets = offsets
+        self._marks = marks
         self._progress = progress
         self._later = later
         self._meanwhile = meanwhile
@@ -98,5 +98,5 @@ class Comparisons:
             self._sink.flush(0.02)
             self._meanwhile()
         if not self._stop.requested:
-            self._offsets.write_mark(root.qualified_name, None, Group())
-            self._later.want(root)
+            self._marks.unmark(root)
+            self._later.want(Unread(root))

@@ -50,14 +50,14 @@ class Reconciliation:
         sink: Sink,
         shape: Shape,
         at: Lsn,
-        leaves_out: Callable[[bytes | None], bool],
+        leaves_out: Callable[[bytes | None], bool] | None,
         meanwhile: Callable[[], None],
     ) -> None:
         self._connector = connector
         self._sink = sink
         self._shape = shape
         self._at = at
-        self._leaves_out = leaves_out
+        self._leaves_out = leaves_out or (lambda _: False)
         self._meanwhile = meanwhile
         self._delete = KeyDelete(shape)
         self._keys = keys_of(sink, tables, shape)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,9 @@ from producer.pipeline import stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.health import standing
 from producer.pipeline.reconcile import topic_keys
-from producer.pipeline.snapshot.copy import SnapshotCopy, in_order
+from producer.pipeline.snapshot.copy import SnapshotCopy
+from producer.pipeline.snapshot.marks import Marks
+from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.tables.tables import Tables
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
@@ -30,7 +32,7 @@ from producer.source.wire import Connection, connect_replication
 _log = observe.logger("producer.handover")
 
 # The modes in which tables that were not read yet are.
-_COPIES = ("initial", "when_needed")
+_COPIES = ("initial", "when_needed", "always")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +50,31 @@ class Start:
     """Where the stream begins."""
 
     offset: Offset
-    later: list[Table]
-    """The tables that are to be read beside it."""
+    later: list[Unread]
+    """What is to be read beside it."""
 
 
 class Handover:
     """Brings one connector to where its stream begins."""
 
-    def __init__(self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic) -> None:
+    def __init__(
+        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, marks: Marks
+    ) -> None:
         self._connector = connector
         self._source = source
         self._tables = tables
         self._sink = sink
         self._offsets = offsets
+        self._marks = marks
 
-    def position(self) -> Start | None:
-        """Where to stream from, and what is to be read beside the stream; None when stopped before."""
+    def position(self, *, again: bool) -> Start | None:
+        """Where to stream from, and what is to be read beside the stream; None when stopped before.
+
+        `again`: everything is read, whatever was read before.
+
+        Raises:
+            SlotLost: the slot cannot give what follows our position, and snapshot.mode is not when_needed.
+        """
         settings, stored, found = self._connector.settings, self._source.loaded.offset, self._source.found
         chosen = self._tables.chosen
         wants_rows = settings.snapshot_mode in _COPIES
@@ -73,27 +84,50 @@ class Handover:
                 raise lost
             return self._recover(lost)
         if stored is not None:
-            unread = self._tables.unread(self._source.connection, self._source.loaded.tables.keys())
-            # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
-            due = stored.snapshot is not None and wants_rows
             # Promoted since, and nothing is missing.
-            return Start(replace(stored, timeline=self._source.identity.timeline), unread if due else [])
+            stored = replace(stored, timeline=self._source.identity.timeline)
+            return self._go_on(stored, again=again, wants_rows=wants_rows)
+        # Of a position that was forgotten.
+        self._forget_marks()
         if found is not None:
             offset = self._offset(found.confirmed_lsn or ZERO, running=wants_rows)
             self._store(offset)
-            return Start(offset, chosen if wants_rows else [])
+            return Start(offset, [Unread(table) for table in chosen] if wants_rows else [])
         # What could refuse a schema is asked before the slot exists; of many tables, of the first ones.
         self._tables.foresee(in_order(chosen))
         return self._make_slot(wants_rows=wants_rows)
 
+    def _go_on(self, stored: Offset, *, again: bool, wants_rows: bool) -> Start:
+        """From a stored position: chunks and tables that have a mark are not read again."""
+        loaded = self._source.loaded
+        if again:
+            self._forget_marks()
+            loaded = replace(loaded, tables={}, chunks={})
+            stored = replace(stored, snapshot="running")
+            self._store(stored)
+        wanted = self._tables.unread(self._source.connection, loaded.tables.keys())
+        # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
+        if stored.snapshot is None or not wants_rows:
+            return Start(stored, [])
+        repeated = [table.qualified_name for table in wanted if not self._tables.keyed(table)]
+        if repeated and stored.snapshot == "running" and not again:
+            _log.warning("tables without a key are read whole: rows that went out before come again", tables=repeated)
+        later = [self._marks.unread(table, loaded) for table in wanted]
+        self._marks.forget_others(later, loaded)
+        return Start(stored, later)
+
+    def _forget_marks(self) -> None:
+        connector = self._connector
+        stages.forget_marks(self._offsets, self._sink, self._source.loaded, connector.clock, connector.stop)
+
     def copy_only(self) -> None:
         """snapshot.mode=initial_only: no slot, no position."""
         position = self._source.identity.insert_lsn or ZERO
-        wanted: list[Table] = self._tables.chosen
-        self._tables.foresee(in_order(wanted))
+        self._tables.foresee(in_order(self._tables.chosen))
+        wanted = [Unread(table) for table in self._tables.chosen]
         first_reading = True
         while wanted and not self._connector.stop.requested:
-            with contextlib.closing(self._snapshot(wanted)) as snapshot:
+            with contextlib.closing(self._snapshot(len(wanted))) as snapshot:
                 wanted = self._read(wanted, position, snapshot, None, first_reading=first_reading)
             first_reading = False
 
@@ -108,7 +142,7 @@ class Handover:
                 offset = self._offset(made.consistent_point, running=wants_rows)
                 snapshot = None
                 if wants_rows:
-                    snapshot = self._snapshot(self._tables.chosen, made.snapshot_name)
+                    snapshot = self._snapshot(len(self._tables.chosen), made.snapshot_name)
                     stack.callback(snapshot.close)
                 replication.close()
                 self._store(offset)
@@ -117,7 +151,7 @@ class Handover:
                 self._drop_quietly(settings.slot_name)
                 raise
             _log.info("the slot was made", slot=settings.slot_name, consistent_point=str(made.consistent_point))
-            return Start(offset, []) if snapshot is None else self._copy(offset, self._tables.chosen, snapshot)
+            return Start(offset, []) if snapshot is None else self._copy(offset, snapshot)
 
     def _create(self, replication: Connection) -> slot.NewSlot:
         settings = self._connector.settings
@@ -147,17 +181,23 @@ class Handover:
             self._offsets, self._sink, self._source.loaded, offset, self._connector.clock, self._connector.stop
         )
         self._tables.recall(self._offsets, Loaded())
-        return Start(offset, self._tables.unread(connection, ()))
+        return Start(offset, [Unread(table) for table in self._tables.unread(connection, ())])
 
     def _history(self, line: int) -> list[timeline.Branch] | None:
         return timeline.history(self._connector.server, line)
 
-    def _copy(self, offset: Offset, wanted: list[Table], snapshot: Snapshot) -> Start | None:
+    def _copy(self, offset: Offset, snapshot: Snapshot) -> Start | None:
         """The first reading, under the slot's own snapshot; what that cannot show is read later."""
         # Where the rows stand in the stream: everything from here on follows them.
-        unseen = self._read(wanted, offset.lsn, snapshot, self._offsets)
+        wanted = [Unread(table) for table in self._tables.chosen]
+        unseen = self._read(wanted, offset.lsn, snapshot, self._marks)
         if self._connector.stop.requested:
             return None
+        if self._connector.retention.pauses and unseen:
+            left = [unread.table.qualified_name for unread in unseen]
+            _log.warning(
+                "the snapshot is paused, the slot holds back too much: the stream goes first", tables_left=left
+            )
         if not unseen:
             self._tables.were_read()
             offset = replace(offset, snapshot="completed")
@@ -167,23 +207,25 @@ class Handover:
 
     def _read(
         self,
-        wanted: list[Table],
+        wanted: list[Unread],
         position: Lsn,
         snapshot: Snapshot,
-        offsets: OffsetsTopic | None,
+        marks: Marks | None,
         *,
         first_reading: bool = True,
-    ) -> list[Table]:
-        """Copy the tables; those that the snapshot cannot show any more are given back."""
+    ) -> list[Unread]:
+        """Copy the tables; those that the snapshot cannot show any more, or has no time for, are given back."""
+        retention, connection = self._connector.retention, self._source.connection
         with self._bars() as bars:
             copy = SnapshotCopy(
-                connector=self._connector, tables=self._tables, sink=self._sink, offsets=offsets, bars=bars,
-                position=position, first_reading=first_reading,
+                connector=self._connector, tables=self._tables, sink=self._sink, marks=marks, bars=bars,
+                position=position, first_reading=first_reading, meanwhile=lambda: retention.watch(connection),
+                gives_way=lambda: first_reading and retention.pauses,
             )  # fmt: skip
-            return copy.run(self._source.connection, snapshot.readers, wanted)
+            return copy.run(connection, snapshot.readers, wanted)
 
-    def _snapshot(self, tables: list[Table], name: str | None = None) -> Snapshot:
-        readers = min(self._connector.settings.snapshot_max_threads, max(len(tables), 1))
+    def _snapshot(self, tables: int, name: str | None = None) -> Snapshot:
+        readers = min(self._connector.settings.snapshot_max_threads, max(tables, 1))
         return Snapshot(self._connector.server, readers, name)
 
     def _drop_quietly(self, name: str) -> None:
@@ -214,3 +256,8 @@ class Handover:
         bars = sys.stderr.isatty() and self._connector.settings.log_format == "text"
         with observe.snapshot_progress(self._connector.clock, bars=bars) as progress:
             yield progress
+
+
+def in_order(tables: Iterable[Table]) -> list[Table]:
+    """As they are copied: the largest first."""
+    return sorted(tables, key=lambda table: table.rows, reverse=True)

@@ -21,11 +21,12 @@ from producer.pipeline.reconcile.reconciliation import Reconciliation
 from producer.pipeline.side.heartbeat import Heartbeat
 from producer.pipeline.snapshot.copy import SnapshotCopy
 from producer.pipeline.snapshot.later import LaterReadings
+from producer.pipeline.snapshot.marks import Marks
+from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.stream.completion import Completion
 from producer.pipeline.stream.transactions import Transactions
 from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
-from producer.sink.offsets import OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.source import visibility
 from producer.source.catalog import Table
@@ -73,12 +74,13 @@ class StreamLoop:
         target: Lsn | None,
         status_seconds: float,
         started: Callable[[], None],
-        offsets: OffsetsTopic,
-        wanted: Sequence[Table],
+        marks: Marks,
+        wanted: Sequence[Unread],
     ) -> None:
         settings = connector.settings
         self._connector = connector
-        self._offsets = offsets
+        self._marks = marks
+        self._lines = observe.SnapshotLines(connector.clock)
         self._retention = connector.retention
         self._server = connector.server
         self._clock = connector.clock
@@ -113,12 +115,13 @@ class StreamLoop:
             clock=connector.clock,
             catalog=catalog,
             wanted=wanted,
+            marks=marks,
             topic=tables.topic_of,
             keyed=tables.keyed,
             unseen=connector.unseen,
             splice=self._splice,
         )
-        self._comparisons = Comparisons(connector, catalog, tables, sink, offsets, progress, self._later, self._serve)
+        self._comparisons = Comparisons(connector, catalog, tables, sink, marks, progress, self._later, self._serve)
         self._transactions = Transactions(
             connector=connector,
             catalog=catalog,
@@ -314,41 +317,40 @@ class StreamLoop:
             _log.info("tables appeared in the selection", tables=[table.qualified_name for table in grown])
             self._reached = True
 
-    def _splice(self, reader: TableReader, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool]) -> bool:
-        """Copy a table's rows to where the stream is; False when told to stop."""
-        connector = self._connector
+    def _splice(
+        self, reader: TableReader, unread: Unread, at: Lsn, leaves_out: Callable[[bytes | None], bool] | None
+    ) -> bool:
+        """Copy the next chunk of a table to where the stream is; False when told to stop, or it cannot be shown."""
+        # What came again after a crash would be older than the rows: nothing before them may come again.
+        while not self._progress.settled:
+            if self._stop.requested:
+                return False
+            self._sink.flush(_FLUSH_SECONDS)
+            self._serve()
         with ExitStack() as stack:
-            lines = stack.enter_context(observe.snapshot_progress(self._clock, bars=False))
-            compared = self._compared(stack, table, at, leaves_out)
+            compared = self._compared(stack, unread.table, at, leaves_out)
             copy = SnapshotCopy(
-                connector=connector, tables=self._tables, sink=self._sink, offsets=self._offsets, bars=lines,
+                connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._lines,
                 position=at, first_reading=False, leaves_out=compared.leaves_out if compared else leaves_out,
                 meanwhile=self._stay_alive, before_mark=compared.delete_rest if compared else None,
             )  # fmt: skip
-            unread = copy.run(self._catalog, [reader], [table])
+            unseen = copy.run(self._catalog, [reader], [unread])
         self._walker.clock(times(self._clock.time_us()))
-        return not unread and not self._stop.requested
+        return not unseen and not self._stop.requested
 
     def _compared(
-        self, stack: ExitStack, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool]
+        self, stack: ExitStack, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool] | None
     ) -> Reconciliation | None:
-        """The comparison of the table with its topic, where one is due."""
+        """The comparison of the table with its topic, where one is due: all that was handed over is acked."""
         reconciles = self._progress.position.reconcile
         shape = self._tables.prepare(self._catalog, [table]).get(table.oid) if reconciles else None
         if shape is None or not shape.plan.key:
             return None
-        self._await_acks()
-        return stack.enter_context(
-            Reconciliation(
-                connector=self._connector,
-                tables=self._tables,
-                sink=self._sink,
-                shape=shape,
-                at=at,
-                leaves_out=leaves_out,
-                meanwhile=self._serve,
-            )
-        )
+        compared = Reconciliation(
+            connector=self._connector, tables=self._tables, sink=self._sink, shape=shape, at=at,
+            leaves_out=leaves_out, meanwhile=self._serve,
+        )  # fmt: skip
+        return stack.enter_context(compared)
 
     def _await_acks(self) -> None:
         """Wait until Kafka has acked all that was handed over: what is read from a topic now is complete.
@@ -367,8 +369,9 @@ class StreamLoop:
                 )
 
     def _stay_alive(self) -> None:
-        """Keep the connection while nothing is read from it."""
+        """Keep the connection while nothing is read from it, and look at the slot."""
         self._progress.step()
+        self._retention.watch(self._catalog)
         if self._stream.silent_seconds >= self._status_seconds:
             self._stream.confirm(self._progress.confirmable)
 

@@ -10,7 +10,7 @@ from producer.settings.model import FIELDS
 from producer.settings.support import NOT_YET
 
 WANTED = [
-    "replication.method=FULL_TABLE", "plugin.name=pgoutput", "snapshot.mode=always", "exactly.once.support=required",
+    "replication.method=FULL_TABLE", "plugin.name=pgoutput", "exactly.once.support=required",
     "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
 ]  # fmt: skip
 
@@ -31,7 +31,7 @@ def test_every_line_of_the_table_is_tried() -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "hosting.platform=heroku",
+        "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "snapshot.mode=always", "hosting.platform=heroku",
         "skipped.operations=t", "skipped.operations=none", "tasks.max=1", "connector.class=PostgresConnector",
         "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "errors.tolerance=all",
         "unchanged.toast.handling=fail", "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null",
