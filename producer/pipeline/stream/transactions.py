@@ -162,6 +162,16 @@ class Transactions:
         Raises:
             DecodeError, ConversionError, UnsupportedEvent: it cannot be carried.
         """
+        try:
+            self._take(message)
+        except DecodeError as error:
+            if not self._fast.open:
+                raise
+            # It takes one ordinal, as far as that can be told.
+            self._skips.demand(self._next_position(), error)
+            self._fast.ordinal += 1
+
+    def _take(self, message: bytes) -> None:
         if self._fast.open:
             self._misfits.row = message
             try:
@@ -171,15 +181,7 @@ class Transactions:
                 return
             if result != OTHER:
                 return
-        try:
-            record = decoded(message)
-        except DecodeError as error:
-            if not self._fast.open:
-                raise
-            # It takes one ordinal, as far as that can be told.
-            self._skips.demand(self._next_position(), error)
-            self._fast.ordinal += 1
-            return
+        record = decoded(message)
         match record:
             case Begin():
                 self._open(record)
