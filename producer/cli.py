@@ -16,6 +16,7 @@ import click
 from producer import __version__, commands, observe
 from producer.clock import SystemClock
 from producer.errors import ProducerError
+from producer.pipeline import skips
 from producer.pipeline.run import Runner
 from producer.pipeline.stop import Stop
 from producer.settings import Settings, asked_log_format, load_settings
@@ -86,15 +87,20 @@ def _tell(error: ProducerError) -> None:
 
 @_command("run")
 @click.option("--once", is_flag=True, help="Stop when all that was committed before the start is delivered.")
-@click.option("--skip-position", metavar="LSN:ORDINAL", help="Leave out one named event.")
-def run(settings: Settings, once: bool, skip_position: str | None) -> None:
+@click.option(
+    "--skip-position",
+    "skipped",
+    multiple=True,
+    metavar="LSN:ORDINAL",
+    help="Leave out one named event; may be repeated.",
+)
+def run(settings: Settings, once: bool, skipped: tuple[str, ...]) -> None:
     """Snapshot where due, then stream, until told to stop."""
-    if skip_position is not None:
-        raise commands.not_yet("--skip-position", "mend the row, or leave its table out with table.exclude.list")
+    named = [skips.parse(text) for text in skipped]
     clock = SystemClock()
     stop = Stop(clock)
     stop.listen()
-    Runner(settings, clock, stop, once=once).run()
+    Runner(settings, clock, stop, once=once, skips=named).run()
 
 
 @_command("check")

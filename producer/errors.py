@@ -8,7 +8,9 @@ Room: errors (pure, the lowest tier; imports nothing of the package).
     ├── OperatorError            exit 3   somebody must act: password, right, slot, schema
     │   ├── AccessDenied
     │   ├── ServerNotReady                wal_level, plugin missing or refused, standby
-    │   ├── SlotLost                      gone, moved, re-created, of another plugin or database
+    │   ├── SlotUnfit                     a slot of that name is not for us: plugin, database, physical
+    │   ├── SlotLost                      gone, lost, moved, re-created; the database has gone back
+    │   │   └── RetentionExceeded         given up by us: it held back too much WAL
     │   └── SchemaRefused                 the registry refuses a schema
     ├── DataError                exit 4   data that cannot be carried
     │   ├── DecodeError                   bytes that no decoder understands
@@ -81,8 +83,16 @@ class ServerNotReady(OperatorError):
     """A server is not set up for the producer: wal_level, plugin, standby, version."""
 
 
+class SlotUnfit(OperatorError):
+    """A slot of that name is there, and it is not for us: physical, or of another plugin or database."""
+
+
 class SlotLost(OperatorError):
     """The replication slot cannot give what follows our position."""
+
+
+class RetentionExceeded(SlotLost):
+    """The slot held back more WAL than `slot.max.retained.bytes`: it is given up."""
 
 
 class SchemaRefused(OperatorError):

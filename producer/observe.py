@@ -81,6 +81,15 @@ class Counters:
     """Changes that the source did not log, by table: it has no replica identity."""
     errors: dict[str, int] = field(default_factory=dict)
     """Rows that no record could carry, by the kind of error: they are dead letters."""
+    skipped: int = 0
+    """Events left out on an operator's word."""
+    slot_retained_bytes: int | None = None
+    """WAL that the slot holds back."""
+    slot_lag_bytes: int | None = None
+    """WAL that is not confirmed yet."""
+    slot_wal_status: str | None = None
+    slot_seconds_left: float | None = None
+    """Until max_slot_wal_keep_size is used up, at the rate of the last minute; None: no end in sight."""
 
 
 class SnapshotProgress(Protocol):

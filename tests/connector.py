@@ -5,8 +5,10 @@ from __future__ import annotations
 from producer.observe import Counters
 from producer.pipeline import stages
 from producer.pipeline.connector import Connector
+from producer.pipeline.health.retention import Retention
 from producer.pipeline.side.dead_letters import DeadLetters
 from producer.pipeline.side.topics import SideTopics
+from producer.pipeline.skips import Skips
 from producer.pipeline.stop import Stop
 from producer.settings import load_settings
 from producer.sink.memory import MemorySink
@@ -33,8 +35,10 @@ def connector(clock: StillClock, *settings: str) -> Connector:
     """One with the prefix `p` and these `key=value` settings."""
     loaded = load_settings(None, ["topic.prefix=p", *settings], {}).settings
     counters = Counters()
+    server = stages.server(loaded)
     return Connector(
-        settings=loaded, clock=clock, stop=Stop(clock), counters=counters, server=stages.server(loaded),
+        settings=loaded, clock=clock, stop=Stop(clock), counters=counters, server=server,
         walker=Walker(), block=SourceBlock(version="1", name="p", database="d"), side=SideTopics(loaded),
-        dead_letters=DeadLetters(loaded, MemorySink(), counters),
+        dead_letters=DeadLetters(loaded, MemorySink(), counters), skips=Skips((), counters),
+        retention=Retention(loaded, server, clock, counters),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 
 import click
@@ -14,6 +15,7 @@ import click
 from producer.clock import Clock
 from producer.errors import AccessDenied, NotSupportedYet, OperatorError, SettingsError
 from producer.pipeline import stages
+from producer.pipeline.health.retention import seconds_left
 from producer.schema import avro, topics
 from producer.schema.types import Modes
 from producer.settings import Settings
@@ -23,9 +25,12 @@ from producer.sink.reader import TopicReader, as_json, table_topics
 from producer.source import catalog, slot
 from producer.source.catalog import Table
 from producer.source.chunks import Chunk, chunks
+from producer.source.slot import Slot
 from producer.source.wire import Connection, connect
 
 _LOAD_SECONDS = 15.0
+# The growth of the log is measured over so long at least.
+_GROWTH_SECONDS = 1.0
 
 
 def not_yet(what: str, meanwhile: str) -> NotSupportedYet:
@@ -62,6 +67,7 @@ def _words(value: object) -> object:
 def _status(settings: Settings) -> dict[str, object]:
     with connect(stages.server(settings)) as connection:
         found = slot.find(connection, settings.slot_name)
+        began = time.monotonic()
         now = connection.execute(b"SELECT extract(epoch FROM now())::float8").fetchone()
         every = catalog.tables(connection)
         chosen = catalog.selected(every, settings.wants_table)
@@ -71,6 +77,7 @@ def _status(settings: Settings) -> dict[str, object]:
             loaded = _load(settings, sink)
         finally:
             sink.close(0)
+        budget = _wal_budget(connection, found, began)
         unfinished = _unfinished(connection, settings, loaded, chosen, every)
     offset = loaded.offset
     behind = None
@@ -90,6 +97,7 @@ def _status(settings: Settings) -> dict[str, object]:
             "confirmed_lsn": None if found.confirmed_lsn is None else str(found.confirmed_lsn),
             "restart_lsn": None if found.restart_lsn is None else str(found.restart_lsn),
             "wal_status": found.wal_status,
+            "invalidation": found.invalidation,
             "retained_bytes": found.retained_bytes,
             "lag_bytes": found.lag_bytes,
         },
@@ -98,6 +106,7 @@ def _status(settings: Settings) -> dict[str, object]:
             # With nothing left to read the last commit's age is no lag.
             "seconds": 0.0 if caught_up else behind,
         },
+        "wal_budget": budget,
         "position": None if offset is None else str(offset.lsn),
         "last_commit_lsn": None if offset is None or offset.commit_lsn is None else str(offset.commit_lsn),
         "snapshot": {
@@ -115,6 +124,23 @@ def _status(settings: Settings) -> dict[str, object]:
             }
             for table in chosen
         ],
+    }
+
+
+def _wal_budget(connection: Connection, before: Slot | None, began: float) -> dict[str, object] | None:
+    """When max_slot_wal_keep_size is used up, by the log's growth since we looked first; None: there is no limit."""
+    if before is None or before.safe_bytes is None:
+        return None
+    time.sleep(max(0.0, began + _GROWTH_SECONDS - time.monotonic()))
+    after = slot.find(connection, before.name)
+    if after is None or after.log_end is None or before.log_end is None:
+        return None
+    rate = (after.log_end - before.log_end) / (time.monotonic() - began)
+    left = seconds_left(after.safe_bytes, rate)
+    return {
+        "safe_bytes": after.safe_bytes,
+        "bytes_per_second": round(rate),
+        "seconds_left": None if left is None else round(left),
     }
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 from producer.clock import Clock
 from producer.observe import Counters
+from producer.pipeline.health.retention import Retention
 from producer.pipeline.side.dead_letters import DeadLetters
 from producer.pipeline.side.topics import SideTopics
+from producer.pipeline.skips import Skips
 from producer.pipeline.stop import Stop
 from producer.settings import Settings
 from producer.source.wire import Server
@@ -31,5 +33,7 @@ class Connector:
     block: SourceBlock
     side: SideTopics
     dead_letters: DeadLetters
+    retention: Retention
+    skips: Skips
     unseen: set[int] = field(default_factory=set)
     """Transactions (32-bit ids) that were produced, and not yet seen to be visible in the source."""

@@ -89,6 +89,14 @@ def commit(sink: Sink, clock: Clock, stop: Stop) -> None:
             )
 
 
+def give_up(sink: Sink) -> None:
+    """What was sent since the last commit is never read; another transaction begins."""
+    transactions = sink.transactions
+    if transactions is not None and transactions.begun:
+        transactions.abort(_OWN_SECONDS)
+        transactions.begin()
+
+
 class CommittedProgress(Progress):
     """What is acked here is what a Kafka transaction has committed.
 
@@ -200,7 +208,7 @@ class CommittedProgress(Progress):
 
     @property
     def _dirty(self) -> bool:
-        if self._completed or self._transactions.touched:
+        if self._completed or self._transactions.touched or (self._compares and not self._stored.reconcile):
             return True
         return self._read > self._stored.lsn or self._part != self._stored.part
 

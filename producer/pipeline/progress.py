@@ -42,6 +42,7 @@ class Progress:
         self._clock = clock
         self._writing: tuple[Group, Offset] | None = None
         self._completed = False
+        self._compares = False
         self._commits: deque[Committed] = deque()
         self._kept_alive_at = clock.monotonic() - _IDLE_SECONDS
 
@@ -51,8 +52,18 @@ class Progress:
 
     def snapshot_completed(self) -> None:
         """Every table was read and marked: the next offsets record says so."""
-        if self._stored.snapshot == "running":
+        if self._stored.snapshot == "running" or self._compares:
             self._completed = True
+
+    @property
+    def reads_tables(self) -> bool:
+        """Whether tables are copied at all."""
+        return self._stored.snapshot is not None
+
+    def compare_again(self) -> None:
+        """Tables are to be read and compared with their topics: `position` says so once that is stored."""
+        self._compares = True
+        self._completed = False
 
     def kept_alive(self, wal_end: Lsn, *, urgent: bool) -> bool:
         """The server has sent everything up to `wal_end`, and no transaction is open.
@@ -91,7 +102,8 @@ class Progress:
             self._stored = offset
             self.confirmable = max(self.confirmable, offset.lsn)
         safe = self.tracker.advance()
-        if safe > self._stored.lsn or self._completed:
+        compares = self._compares and not self._stored.reconcile
+        if safe > self._stored.lsn or self._completed or compares:
             self._write(self._at(safe))
         return self.confirmable
 
@@ -127,8 +139,10 @@ class Progress:
     def _at(self, safe: Lsn) -> Offset:
         offset = replace(self._stored, lsn=safe)
         if self._completed:
-            offset = replace(offset, snapshot="completed")
-            self._completed = False
+            offset = replace(offset, snapshot="completed", reconcile=False)
+            self._completed = self._compares = False
+        elif self._compares:
+            offset = replace(offset, snapshot="running", reconcile=True)
         while self._commits and self._commits[0].next_lsn <= safe:
             done = self._commits.popleft()
             offset = replace(offset, commit_lsn=done.commit_lsn, tx_id=done.xid, commit_us=done.commit_us)

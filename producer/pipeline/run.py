@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 
 from producer import __version__, observe
@@ -21,21 +21,25 @@ from producer.errors import (
     KafkaUnavailable,
     OperatorError,
     PostgresUnavailable,
+    RetentionExceeded,
     SlotInUse,
+    SlotLost,
     TemporaryError,
     UnsupportedEvent,
 )
-from producer.events import Relation
-from producer.lsn import Lsn
+from producer.events import Position, Relation
+from producer.lsn import ZERO, Lsn
 from producer.observe import Counters
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.exactly_once import CommittedProgress
+from producer.pipeline.health.retention import Retention
 from producer.pipeline.progress import Progress
 from producer.pipeline.side import dead_letters
 from producer.pipeline.side.dead_letters import DeadLetters
 from producer.pipeline.side.topics import SideTopics
-from producer.pipeline.snapshot.handover import Handover, Source, Start, await_reader_gone
+from producer.pipeline.skips import Skips
+from producer.pipeline.snapshot.handover import Handover, Source, Start
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.stop import Stop
@@ -70,7 +74,9 @@ _OLD_PLUGIN_FAILS = "could not find pg_class tuple for index"
 class Runner:
     """One connector: one database, one slot, one sink."""
 
-    def __init__(self, settings: Settings, clock: Clock, stop: Stop, *, once: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, stop: Stop, *, once: bool = False, skips: Iterable[Position] = ()
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._stop = stop
@@ -79,6 +85,8 @@ class Runner:
         self._block = SourceBlock(version=__version__, name=settings.topic_prefix, database=settings.database_dbname)
         self._side = SideTopics(settings)
         self.counters = Counters()
+        self._skips = Skips(skips, self.counters)
+        self._retention = Retention(settings, self._server, clock, self.counters)
         self._type_names = False
         """Whether the plugin was found to print no type OIDs (wal2json 2.3)."""
         self._failing_since: float | None = None
@@ -97,7 +105,11 @@ class Runner:
         """
         try:
             self._run()
+        except RetentionExceeded:
+            self._retention.give_up()
+            raise
         finally:
+            self._skips.sum_up()
             lost_changes.sum_up(self.counters)
             dead_letters.sum_up(self.counters, self._settings.errors_deadletterqueue_topic_name)
 
@@ -108,6 +120,11 @@ class Runner:
             try:
                 if self._with(sink):
                     return
+            except SlotLost as error:
+                # Found while it ran; the next look finds the same, and recovers.
+                if self._settings.snapshot_mode != "when_needed" or isinstance(error, RetentionExceeded):
+                    raise
+                self._back_off(sink, error)
             except TemporaryError as error:
                 if self._stop.requested and isinstance(error, KafkaUnavailable):
                     # Told to stop, and Kafka does not take what is in flight: not an orderly end.
@@ -124,7 +141,8 @@ class Runner:
         connector = Connector(
             settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters, server=self._server,
             walker=Walker(), block=self._block, side=self._side,
-            dead_letters=DeadLetters(self._settings, sink, self.counters), unseen=self._unseen,
+            dead_letters=DeadLetters(self._settings, sink, self.counters), retention=self._retention, skips=self._skips,
+            unseen=self._unseen,
         )  # fmt: skip
         tables = Tables(self._settings, sink, registry, connector.walker)
         with ExitStack() as stack:
@@ -139,12 +157,23 @@ class Runner:
                 return True
             tables.recall(offsets, source.loaded)
             start = handover.position(again=self._again)
-            if start is None:
-                return True
-            if sink.transactions is None or sink.transactions.begun:
-                self._again = False
-            self._stream(connector, source, tables, sink, offsets, marks, start)
-        return self._once or self._stop.requested
+            if start is not None:
+                if sink.transactions is None or sink.transactions.begun:
+                    self._again = False
+                self._stream(connector, source, tables, sink, offsets, marks, start)
+            ended = start is None or self._once or self._stop.requested
+            if ended and self._settings.slot_drop_on_stop:
+                self._drop(source.connection, sink, offsets)
+        return ended
+
+    def _drop(self, connection: Connection, sink: Sink, offsets: OffsetsTopic) -> None:
+        """An orderly end: no slot, and no position that would miss it. Forgotten first, or the next start stopped."""
+        exactly_once.give_up(sink)
+        stages.forget(offsets, sink, offsets.load(_LOAD_SECONDS), self._clock)
+        exactly_once.commit(sink, self._clock, self._stop)
+        slot.await_reader_gone(connection, self._settings.slot_name, self._clock)
+        slot.drop(connection, self._server, self._settings.slot_name)
+        _log.info("the slot was dropped (slot.drop.on.stop)", slot=self._settings.slot_name)
 
     def _look(self, stack: ExitStack, sink: Sink, registry: Registry, offsets: OffsetsTopic, tables: Tables) -> Source:
         """Everything that can be refused is refused here, before a slot is made."""
@@ -166,8 +195,15 @@ class Runner:
         preflight.demand(columns.refused(connection, self._server, self._settings, chosen, relations))
         self._doubt(relations)
         found = slot.find(connection, self._settings.slot_name)
+        if not initial_only:
+            slot.demand_failover(connection, failover=self._settings.slot_failover)
         if found is not None and not initial_only:
-            slot.usable(found, self._settings.plugin_name, self._server.dbname)
+            slot.fitting(found, self._settings.plugin_name, self._server.dbname)
+            if self._settings.slot_failover and not found.failover:
+                self._say_once(
+                    f"slot.failover=true, and the slot {found.name} that is there is no failover slot: over a "
+                    f"replication connection ALTER_REPLICATION_SLOT {found.name} (FAILOVER) makes it one"
+                )
         sink.ping(5)
         tables.ensure_topics()
         if initial_only:
@@ -179,9 +215,12 @@ class Runner:
     def _doubt(self, relations: list[Relation]) -> None:
         """Say once what filters and masks do not do."""
         for doubt in columns.doubts(self._settings, relations):
-            if doubt not in self._doubts:
-                self._doubts.add(doubt)
-                _log.warning(doubt, check="columns")
+            self._say_once(doubt, check="columns")
+
+    def _say_once(self, doubt: str, **more: str) -> None:
+        if doubt not in self._doubts:
+            self._doubts.add(doubt)
+            _log.warning(doubt, **more)
 
     def _stream(
         self,
@@ -217,7 +256,7 @@ class Runner:
             tables.forget_plans()
             _log.warning("wal2json prints no type OIDs: beginning again with type names, which is slower")
             # What is known of the tables is of before their rows, and stays.
-            await_reader_gone(source.connection, self._settings.slot_name, self._clock)
+            slot.await_reader_gone(source.connection, self._settings.slot_name, self._clock)
             if sink.transactions is not None:
                 self._store_acked(progress, sink)
                 if not progress.stored:
@@ -281,6 +320,7 @@ class Runner:
             if self._type_names:
                 stream.rewrite(TypeNames(lambda name: self._type_oid(source.connection, name)).with_oids)
             known = self._start(stream, offset.lsn, options)
+            self._demand_place(source.connection, offset.lsn)
             exactly_once.own(
                 sink, offsets, source.loaded, self._clock, self._stop, lambda: stream.stay_alive(status_seconds)
             )
@@ -315,6 +355,20 @@ class Runner:
             del newer[optional]
         stream.start(self._settings.slot_name, position, options)
         return ()
+
+    def _demand_place(self, connection: Connection, position: Lsn) -> None:
+        """Now that the slot is ours, nobody moves it: the server would go on from where it stands, and say nothing.
+
+        Raises:
+            SlotInUse: it was moved between our look and the START: the next look tells whether data is gone.
+        """
+        found = slot.find(connection, self._settings.slot_name)
+        if found is not None and (found.confirmed_lsn or ZERO) > position:
+            raise SlotInUse(
+                f"the replication slot {found.name} was moved to {found.confirmed_lsn} before we had it; ours is "
+                f"{position}",
+                remedy="we look again",
+            )
 
     def _type_oid(self, connection: Connection, name: str) -> int:
         with explained(self._server, "looking for a type by its name"):
@@ -357,11 +411,11 @@ class Runner:
         self._failing_since = None
         self._attempt = 0
 
-    def _back_off(self, sink: Sink, error: TemporaryError) -> None:
+    def _back_off(self, sink: Sink, error: TemporaryError | SlotLost) -> None:
         """Wait a little longer each time, with jitter; give up after errors.retry.timeout.
 
         Raises:
-            TemporaryError: the time is over.
+            TemporaryError, SlotLost: the time is over; it is the error that was given.
         """
         now = self._clock.monotonic()
         if self._failing_since is None:
@@ -381,3 +435,6 @@ class Runner:
             until = min(until, self._failing_since + limit / 1000)
         while self._clock.monotonic() < until and not self._stop.requested:
             sink.wait(0.1)
+            if not isinstance(error, SlotInUse):
+                # It is while Kafka is away that the slot grows.
+                self._retention.glance()

@@ -96,9 +96,26 @@ def forget(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock) -> Non
     group = Group()
     topic.write(None, group)
     _forget_marks(topic, loaded, group)
+    _forget_shapes(topic, loaded, group)
+    _wait(group, into, clock, lambda: False)
+
+
+def begin_anew(topic: OffsetsTopic, into: Sink, loaded: Loaded, offset: Offset, clock: Clock, stop: Stop) -> None:
+    """Forget marks and shapes, then write another position, and wait for the acks.
+
+    In this order, in one partition: no position of now stands beside a mark of before.
+    """
+    group = Group()
+    _forget_marks(topic, loaded, group)
+    _forget_shapes(topic, loaded, group)
+    topic.write(offset, group)
+    _wait(group, into, clock, stop.expired)
+    exactly_once.commit(into, clock, stop)
+
+
+def _forget_shapes(topic: OffsetsTopic, loaded: Loaded, group: Group) -> None:
     for names in loaded.shapes:
         topic.write_shape(names, None, group)
-    _wait(group, into, clock, lambda: False)
 
 
 def forget_marks(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock, stop: Stop) -> None:

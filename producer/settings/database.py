@@ -77,9 +77,14 @@ class DatabaseSettings(BaseModel):
         "", "slot.name", "The replication slot; one that exists is used. By default lower-cased, other characters `_`."
     )
     slot_drop_on_stop: Flag = setting(
-        False, "slot.drop.on.stop", "Drop the slot at an orderly stop: the next start takes a new snapshot."
+        False,
+        "slot.drop.on.stop",
+        "Drop the slot at every orderly end, that of `--once` too, and forget the position: the next start takes a "
+        "new snapshot. Never after an error.",
     )
-    slot_failover: Flag = setting(False, "slot.failover", "Make a failover slot (PostgreSQL 17).")
+    slot_failover: Flag = setting(
+        False, "slot.failover", "Make the slot a failover slot; from PostgreSQL 17 on, else refused."
+    )
     schema_include_list: Expressions = setting(
         (),
         "schema.include.list",
@@ -117,8 +122,9 @@ class DatabaseSettings(BaseModel):
     ] = setting(
         "initial",
         "snapshot.mode",
-        "When tables are copied whole: `initial` at first, `always` at every start, `initial_only` and then stop, "
-        "`no_data` (`never`) not.",
+        "When tables are copied whole: `initial` at first; `when_needed` also when the slot is lost, moved or made "
+        "anew, with deletes for what has gone; `always` at every start; `initial_only` and then stop; `no_data` "
+        "(`never`) not.",
     )
     snapshot_max_threads: Count = setting(
         2, "snapshot.max.threads", "Sessions that copy at the same time, in one table too."

@@ -175,10 +175,13 @@ class Settings(DatabaseSettings):
         "All that is in flight; at the limit reading pauses; one larger record passes alone. [bytes]",
     )
     slot_max_retained_bytes: Count | None = setting(
-        None, "slot.max.retained.bytes", "WAL that the slot may hold back on the source. [bytes]"
+        None, "slot.max.retained.bytes", "WAL that the slot may hold back on the source; none: any. [bytes]"
     )
     slot_retention_action: Annotated[Literal["warn", "pause_snapshot", "drop_slot"], LOWER] = setting(
-        "warn", "slot.retention.action", "What happens at `slot.max.retained.bytes`."
+        "warn",
+        "slot.retention.action",
+        "What happens above `slot.max.retained.bytes`: `warn`; `pause_snapshot`: the stream goes before tables that "
+        "are still to be copied; `drop_slot`: the slot is dropped, then exit 3.",
     )
     status_update_interval_ms: Count = setting(
         10000,

@@ -20,14 +20,10 @@ def _other_than(*supported: object) -> Callable[[Any], bool]:
 NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "replication.method": (_other_than("LOG_BASED"), "only LOG_BASED is"),
     "plugin.name": (_other_than("wal2json"), "only wal2json is"),
-    "slot.failover": (_SET, "failover slots are not"),
     "snapshot.mode": (
-        _other_than("initial", "initial_only", "no_data", "never", "always"),
-        "initial, initial_only, no_data, always are",
+        _other_than("initial", "initial_only", "when_needed", "no_data", "never", "always"),
+        "initial, initial_only, when_needed, no_data, always are",
     ),
-    "slot.max.retained.bytes": (_SET, "watching the source's disk is not"),
-    "slot.retention.action": (_other_than("warn"), "watching the source's disk is not"),
-    "slot.drop.on.stop": (_SET, "use `pg-producer slot drop`"),
     "http.listen": (_SET, "the HTTP interface is not"),
     "value.subject.name.strategy": (_other_than("TopicNameStrategy"), "only TopicNameStrategy is"),
 }

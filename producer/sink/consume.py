@@ -131,10 +131,10 @@ def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float, pref
         KafkaUnavailable: the end was not reached in time.
     """
     deadline = time.monotonic() + timeout_s
-    watermarks = _high_watermarks(config, topic, timeout_s)
+    found = watermarks(config, topic, timeout_s)
     reader = LogReader({**_SMALL, **config, "isolation.level": "read_committed"}, timeout_s)
     try:
-        reader.add(watermarks, from_beginning=True)
+        reader.add(found, from_beginning=True)
         records: list[RawRecord] = []
         while reader.behind:
             if time.monotonic() > deadline:
@@ -148,8 +148,36 @@ def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float, pref
         reader.close()
 
 
-def _high_watermarks(config: Mapping[str, object], topic: str, timeout_s: float) -> dict[Place, tuple[int, int]]:
-    """Asked by a client of its own: under read_committed, what lies behind an open transaction hides."""
+def scan(config: Mapping[str, object], topic: str, stall_s: float) -> Iterator[Sequence[RawRecord]]:
+    """What `read_to_end` reads, in turns: a topic of any size. Raises as it does, once nothing came for `stall_s`."""
+    found = watermarks(config, topic, stall_s)
+    reader = LogReader({**_SMALL, **config, "isolation.level": "read_committed"}, stall_s)
+    try:
+        reader.add(found, from_beginning=True)
+        came_at = time.monotonic()
+        while reader.behind:
+            records = list(reader.poll(to_end=True))
+            now = time.monotonic()
+            if records:
+                came_at = now
+            elif now - came_at > stall_s:
+                raise KafkaUnavailable(
+                    f"topic {topic} could not be read to its end: nothing came for {stall_s:.0f} s",
+                    remedy="are the brokers up? Another producer's open transaction holds readers back too",
+                )
+            yield records
+    finally:
+        reader.close()
+
+
+def watermarks(config: Mapping[str, object], topic: str, timeout_s: float) -> dict[Place, tuple[int, int]]:
+    """The first offset and the end of each partition of a topic, open transactions included.
+
+    Asked by a client of its own: under read_committed, what lies behind an open transaction hides.
+
+    Raises:
+        OperatorError: the topic is not there, or not for us.
+    """
     probe = LogReader({**config, "isolation.level": "read_uncommitted"}, timeout_s)
     try:
         partitions = probe.topics().get(topic)

@@ -6,14 +6,14 @@ Kafka documentation, "Producer Configs".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from confluent_kafka import KafkaException, Producer
 
 from producer.acks import Group
 from producer.errors import ProducerError
 from producer.sink.client_log import client_logger
-from producer.sink.consume import consumer_config, read_to_end
+from producer.sink.consume import consumer_config, read_to_end, scan, watermarks
 from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, OnDelivery, RawRecord, record_size
 from producer.sink.topics import Topics
 from producer.sink.transactional import KafkaTransactions, transactional_config
@@ -25,6 +25,7 @@ _MOST = 2_147_483_647
 # In a transaction a record's time is the transaction's.
 _RECORD_TIMEOUTS = ("message.timeout.ms", "delivery.timeout.ms")
 _PURGE_SECONDS = 1.0
+_REQUEST_SECONDS = 30.0
 # message.max.bytes where nothing is said, and what the client counts beside key, value and headers.
 _MESSAGE_BYTES = 1_000_000
 _MESSAGE_OVERHEAD = 36
@@ -214,6 +215,15 @@ class KafkaSink:
     def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
         """Everything the topic holds up to its end of this moment, of keys that begin with `prefix`."""
         return read_to_end(self.consumer, topic, timeout_s, prefix)
+
+    def scan(self, topic: str, stall_s: float) -> Iterator[Sequence[RawRecord]]:
+        """The same in turns, so that no topic is too large."""
+        return scan(self.consumer, topic, stall_s)
+
+    def first_offsets(self, topic: str) -> dict[int, int]:
+        """Where the log of each partition begins."""
+        found = watermarks(self.consumer, topic, _REQUEST_SECONDS)
+        return {partition: low for (_, partition), (low, _) in found.items()}
 
     def ping(self, timeout_s: float) -> int:
         """How many brokers answer for the cluster."""

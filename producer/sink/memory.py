@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, murmur2
 
@@ -199,6 +199,14 @@ class MemorySink:
             for record in self.log.committed(partition)
             if (record.key or b"").startswith(prefix)
         ]
+
+    def scan(self, topic: str, stall_s: float) -> Iterator[Sequence[RawRecord]]:
+        """What the topic holds, in one turn."""
+        yield self.read(topic, stall_s)
+
+    def first_offsets(self, topic: str) -> dict[int, int]:
+        """Nothing is ever deleted."""
+        return dict.fromkeys(range(self.partitions_of(topic)), 0)
 
     def ping(self, timeout_s: float) -> int:
         """One broker, unless it is away."""

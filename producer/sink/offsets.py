@@ -58,6 +58,8 @@ class Offset:
     """The snapshot's LSN: the position of its rows."""
     part: Part | None = None
     """Only with Kafka transactions."""
+    reconcile: bool = False
+    """Tables are read again after a slot was lost: keys that the topics hold and they do not are to be deleted."""
 
     def as_json(self) -> bytes:
         """The record's value."""
@@ -77,6 +79,7 @@ class Offset:
             "timeline": self.timeline,
             "consistent_point": None if self.consistent_point is None else int(self.consistent_point),
             "part": None if self.part is None else self.part.as_json(),
+            "reconcile": self.reconcile or None,
         }
         return _json({name: value for name, value in document.items() if value is not None})
 
@@ -153,6 +156,7 @@ class _OffsetForm(Struct, rename={"tx_id": "txId"}):
     snapshot_completed: bool | None = None
     consistent_point: _Natural | None = None
     part: _PartForm | None = None
+    reconcile: bool = False
 
     def offset(self) -> Offset:
         snapshot: Literal["running", "completed"] | None = None
@@ -169,6 +173,7 @@ class _OffsetForm(Struct, rename={"tx_id": "txId"}):
             snapshot=snapshot,
             consistent_point=_lsn(self.consistent_point),
             part=None if self.part is None else self.part.part(),
+            reconcile=self.reconcile,
         )
 
 

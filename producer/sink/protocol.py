@@ -5,7 +5,7 @@ Room: sink (IO: Kafka). Kafka documentation, "Producer Configs" and "Message Del
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,6 +81,10 @@ class Transactions(Protocol):
             ProducerFenced: another producer owns the id now.
             ProducerError: a record was refused, or the transaction was aborted.
         """
+        ...
+
+    def abort(self, timeout_s: float) -> None:
+        """Give up what was sent since the last commit: it is never read. `begin` goes on."""
         ...
 
 
@@ -202,6 +206,19 @@ class Sink(Outlet, Protocol):
             OperatorError: the topic is not there, or not for us: that is not the same as empty.
             KafkaUnavailable: the end was not reached in time.
         """
+        ...
+
+    def scan(self, topic: str, stall_s: float) -> Iterator[Sequence[RawRecord]]:
+        """The same in turns, so that no topic is too large: a turn without a record lets the caller do something else.
+
+        Raises:
+            OperatorError: the topic is not there, or not for us.
+            KafkaUnavailable: nothing came for `stall_s`, and the end was not reached.
+        """
+        ...
+
+    def first_offsets(self, topic: str) -> dict[int, int]:
+        """Where the log of each partition begins: 0 while nothing was deleted; raises as `scan`."""
         ...
 
     def ping(self, timeout_s: float) -> int:

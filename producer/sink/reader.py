@@ -50,37 +50,12 @@ def table_topics(prefix: str) -> re.Pattern[str]:
     return re.compile(re.escape(prefix) + r"\.[^.]+\..+")
 
 
-class TopicReader:
-    """Reads topics without a consumer group; `schema_of` gives a schema's text by its id."""
+class Decoder:
+    """Decodes raw records; `schema_of` gives a schema's text by its id."""
 
-    def __init__(self, bootstrap_servers: str, overrides: Mapping[str, str], schema_of: Callable[[int], str]) -> None:
-        self._config = consumer_config(bootstrap_servers, overrides)
+    def __init__(self, schema_of: Callable[[int], str]) -> None:
         self._schema_of = schema_of
         self._parsed: dict[int, Schema] = {}
-
-    def records(
-        self, topics: Sequence[str] | re.Pattern[str], *, from_beginning: bool = True, once: bool = False
-    ) -> Iterator[Record]:
-        """Every record of the topics named, or of all whose whole name matches.
-
-        `once` stops at the ends seen at the start; else it goes on for ever, and topics and
-        partitions made later are found within seconds and read from their beginning.
-
-        Raises:
-            DecodeError: a record is not in Confluent's wire format, or not of its schema.
-        """
-        reader = LogReader(self._config)
-        try:
-            reader.add(reader.watermarks(_wanted(reader, topics)), from_beginning=from_beginning)
-            discovered = time.monotonic()
-            while reader.behind or not once:
-                for raw in reader.poll(to_end=once):
-                    yield self.decode(raw)
-                if not once and time.monotonic() - discovered > _DISCOVER_SECONDS:
-                    reader.add(reader.watermarks(_wanted(reader, topics)), from_beginning=True)
-                    discovered = time.monotonic()
-        finally:
-            reader.close()
 
     def decode(self, raw: RawRecord) -> Record:
         """One record decoded.
@@ -127,8 +102,40 @@ class TopicReader:
 
     def _schema(self, number: int) -> Schema:
         if number not in self._parsed:
-            self._parsed[number] = fastavro.parse_schema(_lossless(json.loads(self._schema_of(number))))
+            self._parsed[number] = fastavro.parse_schema(lossless(json.loads(self._schema_of(number))))
         return self._parsed[number]
+
+
+class TopicReader:
+    """Reads topics without a consumer group; `schema_of` gives a schema's text by its id."""
+
+    def __init__(self, bootstrap_servers: str, overrides: Mapping[str, str], schema_of: Callable[[int], str]) -> None:
+        self._config = consumer_config(bootstrap_servers, overrides)
+        self.decode = Decoder(schema_of).decode
+
+    def records(
+        self, topics: Sequence[str] | re.Pattern[str], *, from_beginning: bool = True, once: bool = False
+    ) -> Iterator[Record]:
+        """Every record of the topics named, or of all whose whole name matches.
+
+        `once` stops at the ends seen at the start; else it goes on for ever, and topics and
+        partitions made later are found within seconds and read from their beginning.
+
+        Raises:
+            DecodeError: a record is not in Confluent's wire format, or not of its schema.
+        """
+        reader = LogReader(self._config)
+        try:
+            reader.add(reader.watermarks(_wanted(reader, topics)), from_beginning=from_beginning)
+            discovered = time.monotonic()
+            while reader.behind or not once:
+                for raw in reader.poll(to_end=once):
+                    yield self.decode(raw)
+                if not once and time.monotonic() - discovered > _DISCOVER_SECONDS:
+                    reader.add(reader.watermarks(_wanted(reader, topics)), from_beginning=True)
+                    discovered = time.monotonic()
+        finally:
+            reader.close()
 
 
 def as_json(record: Record) -> dict[str, object]:
@@ -172,15 +179,15 @@ def _header(value: bytes | None) -> str | None:
     return text if text is None or text.isprintable() else base64.b64encode(value or b"").decode()
 
 
-def _lossless(schema: Schema) -> Schema:
+def lossless(schema: Schema) -> Schema:
     """The schema without the logical types whose Python form holds less than the number."""
     if isinstance(schema, list):
-        return [_lossless(item) for item in schema]
+        return [lossless(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     logical = str(schema.get("logicalType", ""))
     return {
-        name: _lossless(item) if name in ("type", "items", "values", "fields") else item
+        name: lossless(item) if name in ("type", "items", "values", "fields") else item
         for name, item in schema.items()
         if not (name == "logicalType" and logical.startswith(_PLAIN))
     }

@@ -191,6 +191,13 @@ def slot(connection: Connection, name: str, plugin: str, at: Server) -> Iterator
             remedy="stop that reader, or set slot.name to another name",
         )
         return
+    if found.wal_status == "unreserved":
+        yield Finding(
+            name="slot", status="warning",
+            detail=f"{name}: its WAL budget (max_slot_wal_keep_size) is used up: the server may remove what it needs",
+            remedy="run soon, or raise max_slot_wal_keep_size",
+        )  # fmt: skip
+        return
     retained = f"{(found.retained_bytes or 0) / 1e6:.0f} MB of WAL retained"
     reader = ", read by our own running producer" if found.active_pid else ""
     yield Finding(name="slot", status="ok", detail=f"{name}: {retained}{reader}")

@@ -12,8 +12,10 @@ from typing import cast
 from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
-from producer.errors import PostgresUnavailable, SlotInUse, SlotLost
+from producer.clock import Clock
+from producer.errors import PostgresUnavailable, ServerNotReady, SlotInUse, SlotLost, SlotUnfit
 from producer.lsn import Lsn
+from producer.source import timeline
 from producer.source.wire import Connection, Server, explained
 
 # A transaction that stays open makes the creation wait; an orphaned prepared one, for ever.
@@ -35,6 +37,24 @@ class Slot:
     wal_status: str | None
     retained_bytes: int | None
     lag_bytes: int | None
+    safe_bytes: int | None = None
+    """WAL that may still be written before the slot is in danger of being lost; None: no limit is set."""
+    invalidation: str | None = None
+    """Why the server gave the slot up, where it says so (PostgreSQL 17)."""
+    failover: bool = False
+    """Its state is copied to standbys (PostgreSQL 17)."""
+
+    @property
+    def log_end(self) -> int | None:
+        """Where the log ended, in bytes: for its growth only."""
+        if self.restart_lsn is None or self.retained_bytes is None:
+            return None
+        return self.restart_lsn + self.retained_bytes
+
+    @property
+    def lost(self) -> bool:
+        """Whether it can give nothing any more."""
+        return self.wal_status == "lost" or self.invalidation is not None or self.restart_lsn is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +71,7 @@ class Identity:
 
 _SLOT = """
 SELECT s.slot_name, s.plugin, s.database, s.active_pid, a.application_name,
-       s.restart_lsn::text, s.confirmed_flush_lsn::text, {wal_status},
+       s.restart_lsn::text, s.confirmed_flush_lsn::text, {wal_status}, {safe}, {invalidation}, {failover},
        CASE WHEN NOT pg_is_in_recovery()
             THEN pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint END,
        CASE WHEN NOT pg_is_in_recovery()
@@ -60,19 +80,28 @@ SELECT s.slot_name, s.plugin, s.database, s.active_pid, a.application_name,
  WHERE s.slot_name = %s
 """
 _WAL_STATUS_SINCE = 130000
+FAILOVER_SINCE = 170000
 
 
 def find(connection: Connection, name: str) -> Slot | None:
     """The slot of that name, or None."""
-    wal_status = "s.wal_status" if connection.info.server_version >= _WAL_STATUS_SINCE else "NULL"
-    row = connection.execute(_SLOT.format(wal_status=wal_status).encode(), (name,)).fetchone()
+    version = connection.info.server_version
+    budgeted, modern = version >= _WAL_STATUS_SINCE, version >= FAILOVER_SINCE
+    query = _SLOT.format(
+        wal_status="s.wal_status" if budgeted else "NULL",
+        safe="s.safe_wal_size" if budgeted else "NULL::bigint",
+        invalidation="s.invalidation_reason" if modern else "NULL",
+        failover="s.failover" if modern else "false",
+    )
+    row = connection.execute(query.encode(), (name,)).fetchone()
     if row is None:
         return None
-    (slot_name, plugin, database, pid, reader, restart, confirmed, status, retained, lag) = cast(
-        "tuple[str, str | None, str | None, int | None, str | None, str | None, str | None, "
-        "str | None, int | None, int | None]",
+    (slot_name, plugin, database, pid, reader, restart, confirmed, status, safe, invalidation, failover, retained,
+     lag) = cast(
+        "tuple[str, str | None, str | None, int | None, str | None, str | None, str | None, str | None, int | None, "
+        "str | None, bool, int | None, int | None]",
         row,
-    )
+    )  # fmt: skip
     return Slot(
         name=slot_name,
         plugin=plugin or "",
@@ -84,6 +113,9 @@ def find(connection: Connection, name: str) -> Slot | None:
         wal_status=status,
         retained_bytes=retained,
         lag_bytes=lag,
+        safe_bytes=safe,
+        invalidation=invalidation,
+        failover=failover,
     )
 
 
@@ -95,12 +127,12 @@ def identify(connection: Connection) -> Identity:
         b"pg_is_in_recovery(), current_setting('server_encoding'), "
         b"CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_insert_lsn()::text END"
     ).fetchone()
-    system_id, timeline, version, in_recovery, encoding, insert = cast(
+    system_id, checkpointed, version, in_recovery, encoding, insert = cast(
         "tuple[str, int, int, bool, str, str | None]", row
     )
     return Identity(
         system_id=system_id,
-        timeline=timeline,
+        timeline=checkpointed if in_recovery else timeline.current(connection, checkpointed),
         version=version,
         in_recovery=in_recovery,
         encoding=encoding,
@@ -117,20 +149,23 @@ class NewSlot:
     """Lives until the next command on the connection that made it."""
 
 
-def create(replication: Connection, server: Server, name: str, plugin: str) -> NewSlot:
-    """Make a logical slot and export its snapshot.
+def create(replication: Connection, server: Server, name: str, plugin: str, *, failover: bool = False) -> NewSlot:
+    """Make a logical slot and export its snapshot; `failover`: its state is copied to standbys.
 
     The connection must not be used until every reader has imported the snapshot.
 
     Raises:
+        ServerNotReady: a failover slot on a server older than PostgreSQL 17.
         PostgresUnavailable: older transactions did not end in time.
     """
+    demand_failover(replication, failover=failover)
+    options = sql.SQL("(SNAPSHOT 'export', FAILOVER)") if failover else sql.SQL("EXPORT_SNAPSHOT")
     with explained(server, f"making the replication slot {name}"):
         replication.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(_CREATE_LOCK_TIMEOUT)))
         try:
             row = replication.execute(
-                sql.SQL("CREATE_REPLICATION_SLOT {} LOGICAL {} EXPORT_SNAPSHOT").format(
-                    sql.Identifier(name), sql.Identifier(plugin)
+                sql.SQL("CREATE_REPLICATION_SLOT {} LOGICAL {} {}").format(
+                    sql.Identifier(name), sql.Identifier(plugin), options
                 )
             ).fetchone()
         except LockNotAvailable as error:
@@ -142,6 +177,16 @@ def create(replication: Connection, server: Server, name: str, plugin: str) -> N
             ) from error
     _, point, snapshot, _ = cast("tuple[str, str, str, str]", row)
     return NewSlot(consistent_point=Lsn.parse(point), snapshot_name=snapshot)
+
+
+def await_reader_gone(connection: Connection, name: str, clock: Clock) -> None:
+    """Wait a moment for our own walsender to notice that we have left."""
+    deadline = clock.monotonic() + 5
+    while clock.monotonic() < deadline:
+        found = find(connection, name)
+        if found is None or found.active_pid is None:
+            return
+        connection.execute(b"SELECT pg_sleep(0.05)")
 
 
 def drop(connection: Connection, server: Server, name: str) -> bool:
@@ -164,27 +209,64 @@ def drop(connection: Connection, server: Server, name: str) -> bool:
     return True
 
 
-def usable(slot: Slot, plugin: str, dbname: str) -> None:
-    """Refuse a slot that cannot serve us.
+def demand_failover(connection: Connection, *, failover: bool) -> None:
+    """Refuse `slot.failover` where the server knows no failover slots.
 
     Raises:
-        SlotLost: other plugin, other database, or WAL already removed.
+        ServerNotReady: it is older than PostgreSQL 17.
+    """
+    version = connection.info.server_version
+    if failover and version < FAILOVER_SINCE:
+        raise ServerNotReady(
+            f"slot.failover=true: PostgreSQL {version // 10000} knows no failover slots, which came with 17",
+            remedy="set slot.failover=false: after a failover a new snapshot is due (snapshot.mode=when_needed takes "
+            "it by itself); or upgrade the server",
+        )
+
+
+def fitting(slot: Slot, plugin: str, dbname: str) -> None:
+    """Refuse a slot that is not for us.
+
+    Raises:
+        SlotUnfit: a physical one, or of another plugin or database.
     """
     remedy = f"SELECT pg_drop_replication_slot('{slot.name}');  or set slot.name to another name"
+    if not slot.plugin:
+        raise SlotUnfit(f"the replication slot {slot.name} is a physical one, not one of {plugin}", remedy=remedy)
     if slot.plugin != plugin:
-        raise SlotLost(
-            f"the replication slot {slot.name} belongs to the plugin {slot.plugin or '(physical)'}, not {plugin}",
-            remedy=remedy,
+        raise SlotUnfit(
+            f"the replication slot {slot.name} belongs to the plugin {slot.plugin}, not {plugin}", remedy=remedy
         )
     if slot.database != dbname:
-        raise SlotLost(
-            f"the replication slot {slot.name} belongs to the database {slot.database}, not {dbname}",
-            remedy=remedy,
+        raise SlotUnfit(
+            f"the replication slot {slot.name} belongs to the database {slot.database}, not {dbname}", remedy=remedy
         )
-    if slot.wal_status == "lost" or slot.restart_lsn is None:
-        raise SlotLost(
-            f"the replication slot {slot.name} is lost: the server has removed WAL that it needed "
-            "(max_slot_wal_keep_size)",
-            remedy="pg-producer slot drop, then a new snapshot: changes since the last confirmed position "
-            "are gone from the log",
-        )
+
+
+def lost(slot: Slot) -> SlotLost | None:
+    """Why the slot can give nothing any more; None: it can."""
+    if not slot.lost:
+        return None
+    why = {
+        "wal_removed": "the server has removed WAL that it needed (max_slot_wal_keep_size)",
+        "rows_removed": "rows of the catalogue that it needed were removed",
+        "wal_level_insufficient": "wal_level was lowered",
+        "idle_timeout": "nobody read it for longer than idle_replication_slot_timeout",
+    }.get(slot.invalidation or "wal_removed", f"the server says {slot.invalidation}")
+    return SlotLost(f"the replication slot {slot.name} is lost: {why}", remedy=RECOVER)
+
+
+def usable(slot: Slot, plugin: str, dbname: str) -> None:
+    """Refuse a slot that cannot serve us; raises SlotUnfit, SlotLost."""
+    fitting(slot, plugin, dbname)
+    refused = lost(slot)
+    if refused is not None:
+        raise refused
+
+
+RECOVER = (
+    "changes between the stored position and now are not in the log any more. snapshot.mode=when_needed reads every "
+    "table again by itself, and deletes from the topics what has gone; or `pg-producer slot drop` (it forgets the "
+    "stored position too), then run again: a new snapshot is taken, and deletes are not sent"
+)
+"""What to do when the slot cannot give what follows our position."""

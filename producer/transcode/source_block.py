@@ -159,6 +159,11 @@ def truncate_value(frame: bytes, source: bytes, block: bytes, outer_times: bytes
     return frame + _NULL + _NULL + source + block + string("t") + outer_times
 
 
+def delete_value(frame: bytes, before: bytes, source: bytes, block: bytes, outer_times: bytes) -> bytes:
+    """The envelope of a delete that no row tells of: op d, after null."""
+    return frame + _SOME + before + _NULL + source + block + string("d") + outer_times
+
+
 def message_value(frame: bytes, source: bytes, block: bytes, *, micros: int, prefix: str, content: bytes) -> bytes:
     """A logical message, taken at `micros`; the record is schemas/message_value.avsc."""
     head = frame + string("m") + _SOME + long(micros // 1000) + source + block

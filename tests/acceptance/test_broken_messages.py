@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -42,3 +43,27 @@ def test_a_row_broken_on_its_way(source: Source, command: Command, original: byt
     assert command.run("run", "--once").returncode == 0
     everything: list[Any] = list(command.records())
     assert list(dict.fromkeys(record.key["id"] for record in everything)) == [1, 2, 3]
+
+
+def test_a_broken_row_is_left_out_on_an_operator_s_word(source: Source, command: Command) -> None:
+    """Issue D.5: its error names the position; with --skip-position what lies behind it goes out."""
+    original = next(iter(BREAKS))
+    source.execute(TABLE)
+    assert command.run("run", "--once").returncode == 0
+    with source.connect() as session, session.transaction():
+        for values in ("1, 'x'", "2, 'BREAK-ME'", "3, 'z'"):
+            session.execute(f"INSERT INTO t VALUES ({values})".encode())
+    with doctored(source.stack.postgres_port, original, BREAKS[original]) as port:
+        settings: dict[str, object] = {"database.port": port, "database.sslmode": "disable"}
+        stopped = command.run("run", "--once", settings=settings)
+        assert stopped.returncode == 4, stopped.stderr
+        named = re.search(r"run --skip-position (\S+)", stopped.stderr)
+        assert named is not None, stopped.stderr
+        assert named[1].endswith(":2")
+        done = command.run("run", "--once", "--skip-position", named[1], settings=settings)
+    assert done.returncode == 0, done.stderr
+    records: list[Any] = list(command.records())
+    assert [(r.key["id"], r.value["source"]["ordinal"]) for r in records if r.value["source"]["ordinal"] != 2][-2:] == [
+        (1, 1), (3, 3),
+    ]  # fmt: skip
+    assert 2 not in {record.key["id"] for record in records}

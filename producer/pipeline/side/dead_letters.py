@@ -15,6 +15,7 @@ from producer.errors import ConversionError, OperatorError, OversizedRecord, Set
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.observe import Counters
+from producer.pipeline import skips
 from producer.settings import Settings
 from producer.sink.protocol import Headers, Sink
 
@@ -102,9 +103,11 @@ class DeadLetters:
         where = f"position {position.commit_lsn}:{position.ordinal}"
         if key_columns is not None:
             where += f", key column {', '.join(key_columns)}" if key_columns else ", no key"
+        # A snapshot's row has no position of its own.
+        skip = f"; {skips.remedy(position)}" if position.ordinal else ""
         return type(error)(
             f"{error.message} ({where})",
-            remedy=f"{error.remedy}; or set errors.tolerance=all: such a row goes to {self.topic}",
+            remedy=f"{error.remedy}; or set errors.tolerance=all: such a row goes to {self.topic}{skip}",
             column=error.column,
         )
 

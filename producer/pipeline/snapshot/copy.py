@@ -25,7 +25,6 @@ from producer.pipeline.snapshot.unread import Unread, can_resume
 from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import RECORD_BYTES, Sink
-from producer.source.catalog import Table
 from producer.source.snapshot import TableReader
 from producer.source.wire import Connection
 from producer.transcode.copy_path import CopyPath
@@ -46,16 +45,13 @@ _MARKER_BYTES = 32
 _JOIN_LOCK_TIMEOUT = "100ms"
 
 
-def in_order(tables: Iterable[Table]) -> list[Table]:
-    """As they are copied: the largest first."""
-    return sorted(tables, key=lambda table: table.rows, reverse=True)
-
-
 class SnapshotCopy:
     """Copies tables under one snapshot, chunk by chunk: readers in turn, one thread.
 
-    It takes all that waits of its tables; beside a stream, which `meanwhile` keeps alive while it
-    waits, a chunk of each. `leaves_out` names keys whose rows are not sent.
+    It takes all that waits of its tables; beside a stream a chunk of each. `leaves_out` names keys
+    whose rows are not sent; `meanwhile` is called while it waits; `before_mark` when a table's rows
+    are acked, and it is not marked yet: such a table is read whole. Once it `gives_way` the rest is
+    given back.
 
     The markers of `source.snapshot` need to know what is last: so each chunk's last row is held
     until its table has another one, and the last table's until it is known to be the last. A chunk
@@ -72,8 +68,11 @@ class SnapshotCopy:
         bars: SnapshotProgress,
         position: Lsn,
         first_reading: bool,
+        beside_stream: bool = False,
         leaves_out: Callable[[bytes | None], bool] | None = None,
         meanwhile: Callable[[], None] | None = None,
+        before_mark: Callable[[], None] | None = None,
+        gives_way: Callable[[], bool] | None = None,
     ) -> None:
         self._settings = settings = connector.settings
         self._clock = connector.clock
@@ -90,7 +89,9 @@ class SnapshotCopy:
         self._first_reading = first_reading
         self._leaves_out = leaves_out
         self._meanwhile = meanwhile
-        self._one_chunk = meanwhile is not None
+        self._one_chunk = beside_stream
+        self._before_mark = before_mark
+        self._gives_way = gives_way or (lambda: False)
         self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         self._boundary = None if self._one_chunk else SnapshotBoundary.of(connector, sink)
@@ -111,7 +112,7 @@ class SnapshotCopy:
         free = list(readers)
         poll = select.poll()
         self._walker.clock(times(self._micros))
-        while (waiting or running) and not self._stop.requested:
+        while (waiting or running) and not self._stop.requested and not self._gives_way():
             for reader in list(free):
                 if self._employ(connection, reader, waiting, running, unseen):
                     free.remove(reader)
@@ -134,10 +135,18 @@ class SnapshotCopy:
                 self._boundary.commit()
             if not moved and running:
                 poll.poll(_WAIT_MS)
+        unseen += self._left(running, waiting)
         if not self._stop.requested and self._final is not None:
             self._release(self._final, "last")
         self._drain()
         return unseen
+
+    def _left(self, running: list[TableCopy], waiting: Iterable[Unread]) -> list[Unread]:
+        """What is not read, and not to be read by us."""
+        if self._stop.requested:
+            return []
+        self._unmarked = [copy for copy in self._unmarked if copy not in running]
+        return [*(Unread(copy.table, copy.unread.marks) for copy in running), *waiting]
 
     def _employ(
         self,
@@ -184,7 +193,8 @@ class SnapshotCopy:
         select = self._settings.snapshot_select(table.schema, table.name)
         begun = unread.cut(
             connection, reader.filenode, self._settings.snapshot_chunk_rows if select is None else 0,
-            resumable=can_resume(shape.relation, self._settings), one_snapshot=not self._one_chunk,
+            resumable=self._before_mark is None and can_resume(shape.relation, self._settings),
+            one_snapshot=not self._one_chunk,
         )  # fmt: skip
         if begun:
             self._bars.begin(table.qualified_name, table.rows, unread.done, unread.done + len(unread.waiting))
@@ -236,12 +246,13 @@ class SnapshotCopy:
                     _ROWS_A_TURN, self._bytes_a_turn,
                 )  # fmt: skip
             except FormError as error:
-                raise self._stopped(self._refused(copy, error), copy) from error
+                refusal = poison_copy.refused(self._walker, copy.shape, error, self._position)
+                raise self._stopped(refusal, copy) from error
             except (KafkaException, BufferError) as error:
-                unsent = poison_copy.unsent(self._walker, copy.table, copy.shape, error)
-                if isinstance(unsent, ConversionError):
-                    unsent = self._stopped(unsent, copy)
-                raise unsent from error
+                refused = poison_copy.unsent(self._walker, copy.shape, error)
+                if isinstance(refused, ConversionError):
+                    refused = self._stopped(refused, copy)
+                raise refused from error
             finally:
                 part.group.pending += path.records
                 part.group.size += path.size + path.records * RECORD_BYTES
@@ -303,14 +314,11 @@ class SnapshotCopy:
         try:
             self._walker.copy_row(row, copy.shape.plan, self._position)
         except FormError as error:
-            raise self._refused(copy, error) from error
+            raise poison_copy.refused(self._walker, copy.shape, error, self._position) from error
 
     def _stopped(self, error: ConversionError, copy: TableCopy) -> ConversionError:
         """What ends the snapshot at a row that the walker has walked."""
         return self._dead_letters.stop(error, copy.shape.relation.key, Position(self._position, 0))
-
-    def _refused(self, copy: TableCopy, error: FormError) -> ConversionError:
-        return poison_copy.refused(self._walker, copy.table, copy.shape, error, self._position)
 
     def _carried(self, part: ChunkCopy, row: bytes) -> bool:
         """Whether the row can be a record; else it is a dead letter.
@@ -385,6 +393,8 @@ class SnapshotCopy:
         done = copy.take_done()
         if copy.read and not copy.unacked and not copy.unread.waiting:
             self._unmarked.remove(copy)
+            if self._before_mark is not None:
+                self._before_mark()
             if self._marks is not None:
                 self._marks.table(copy.unread, self._position)
         elif self._marks is not None and copy.unread.resumable:

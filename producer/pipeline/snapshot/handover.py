@@ -7,27 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from producer import observe
-from producer.clock import Clock
 from producer.errors import ProducerError, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
-from producer.pipeline.snapshot.copy import SnapshotCopy, in_order
+from producer.pipeline.health import standing
+from producer.pipeline.reconcile import topic_keys
+from producer.pipeline.snapshot.copy import SnapshotCopy
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.tables.tables import Tables
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
-from producer.source import slot
+from producer.source import slot, timeline
+from producer.source.catalog import Table
 from producer.source.snapshot import Snapshot
 from producer.source.wire import Connection, connect_replication
 
 _log = observe.logger("producer.handover")
+
+# The modes in which tables that were not read yet are.
+_COPIES = ("initial", "when_needed", "always")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,21 @@ class Handover:
         """Where to stream from, and what is to be read beside the stream; None when stopped before.
 
         `again`: everything is read, whatever was read before.
+
+        Raises:
+            SlotLost: the slot cannot give what follows our position, and snapshot.mode is not when_needed.
         """
-        stored, found = self._source.loaded.offset, self._source.found
+        settings, stored, found = self._connector.settings, self._source.loaded.offset, self._source.found
         chosen = self._tables.chosen
-        wants_rows = self._connector.settings.snapshot_mode in ("initial", "always")
+        wants_rows = settings.snapshot_mode in _COPIES
+        lost = standing.lost(stored, self._source.identity, found, settings.slot_name, self._history)
+        if lost is not None:
+            if settings.snapshot_mode != "when_needed":
+                raise lost
+            return self._recover(lost)
         if stored is not None:
-            self._compare(stored)
+            # Promoted since, and nothing is missing.
+            stored = replace(stored, timeline=self._source.identity.timeline)
             return self._go_on(stored, again=again, wants_rows=wants_rows)
         # Of a position that was forgotten.
         self._forget_marks()
@@ -123,7 +137,7 @@ class Handover:
         with ExitStack() as stack:
             replication = connect_replication(server)
             stack.callback(replication.close)
-            made = slot.create(replication, server, settings.slot_name, settings.plugin_name)
+            made = self._create(replication)
             try:
                 offset = self._offset(made.consistent_point, running=wants_rows)
                 snapshot = None
@@ -140,6 +154,40 @@ class Handover:
             _log.info("the slot was made", slot=settings.slot_name, consistent_point=str(made.consistent_point))
             return Start(offset, []) if snapshot is None else self._copy(offset, snapshot)
 
+    def _create(self, replication: Connection) -> slot.NewSlot:
+        settings = self._connector.settings
+        return slot.create(
+            replication, self._connector.server, settings.slot_name, settings.plugin_name,
+            failover=settings.slot_failover,
+        )  # fmt: skip
+
+    def _recover(self, lost: SlotLost) -> Start:
+        """snapshot.mode=when_needed: a new slot, every table is read again beside its stream, what has gone is deleted.
+
+        Whatever ends this half way, the next start finds the slot as lost as before, or made anew.
+
+        Raises:
+            OperatorError: what a topic holds cannot be told; nothing was changed.
+        """
+        connection, name = self._source.connection, self._connector.settings.slot_name
+        chosen = self._tables.chosen
+        topic_keys.demand(self._sink, [self._tables.topic_of(table) for table in chosen if self._tables.keyed(table)])
+        _log.warning("the slot is made anew, and every table is read again", reason=lost.message)
+        slot.await_reader_gone(connection, name, self._connector.clock)
+        slot.drop(connection, self._connector.server, name)
+        with contextlib.closing(connect_replication(self._connector.server)) as replication:
+            made = self._create(replication)
+        exactly_once.own(self._sink, self._offsets, self._source.loaded, self._connector.clock, self._connector.stop)
+        offset = replace(self._offset(made.consistent_point, running=True), reconcile=True)
+        stages.begin_anew(
+            self._offsets, self._sink, self._source.loaded, offset, self._connector.clock, self._connector.stop
+        )
+        self._tables.recall(self._offsets, Loaded())
+        return Start(offset, [Unread(table) for table in self._tables.unread(connection, ())])
+
+    def _history(self, line: int) -> list[timeline.Branch] | None:
+        return timeline.history(self._connector.server, line)
+
     def _copy(self, offset: Offset, snapshot: Snapshot) -> Start | None:
         """The first reading, under the slot's own snapshot; what that cannot show is read later."""
         # Where the rows stand in the stream: everything from here on follows them.
@@ -147,6 +195,11 @@ class Handover:
         unseen = self._read(wanted, offset.lsn, snapshot, self._marks)
         if self._connector.stop.requested:
             return None
+        if self._connector.retention.pauses and unseen:
+            left = [unread.table.qualified_name for unread in unseen]
+            _log.warning(
+                "the snapshot is paused, the slot holds back too much: the stream goes first", tables_left=left
+            )
         if not unseen:
             self._tables.were_read()
             offset = replace(offset, snapshot="completed")
@@ -163,13 +216,15 @@ class Handover:
         *,
         first_reading: bool = True,
     ) -> list[Unread]:
-        """Copy the tables; those that the snapshot cannot show any more are given back."""
+        """Copy the tables; those that the snapshot cannot show any more, or has no time for, are given back."""
+        retention, connection = self._connector.retention, self._source.connection
         with self._bars() as bars:
             copy = SnapshotCopy(
                 connector=self._connector, tables=self._tables, sink=self._sink, marks=marks, bars=bars,
-                position=position, first_reading=first_reading,
+                position=position, first_reading=first_reading, meanwhile=lambda: retention.watch(connection),
+                gives_way=lambda: first_reading and retention.pauses,
             )  # fmt: skip
-            return copy.run(self._source.connection, snapshot.readers, wanted)
+            return copy.run(connection, snapshot.readers, wanted)
 
     def _snapshot(self, tables: int, name: str | None = None) -> Snapshot:
         readers = min(self._connector.settings.snapshot_max_threads, max(tables, 1))
@@ -179,39 +234,10 @@ class Handover:
         try:
             # The session that is there already: a new one may be what was refused.
             connection = self._source.connection
-            await_reader_gone(connection, name, self._connector.clock)
+            slot.await_reader_gone(connection, name, self._connector.clock)
             slot.drop(connection, self._connector.server, name)
         except ProducerError as error:
             _log.error("the slot of a failed start could not be dropped", slot=name, reason=error.message)
-
-    def _compare(self, stored: Offset) -> None:
-        """Refuse a slot that cannot give what follows our position.
-
-        Raises:
-            SlotLost: gone, moved forward, or of another server.
-        """
-        name = self._connector.settings.slot_name
-        remedy = (
-            "`pg-producer slot drop` (it forgets the stored position too), then run again: a new snapshot is "
-            "taken; changes between the stored position and now are not in the log any more"
-        )
-        if stored.system_id and stored.system_id != self._source.identity.system_id:
-            raise SlotLost(
-                f"the stored position {stored.lsn} belongs to another server (system id {stored.system_id}, "
-                f"here {self._source.identity.system_id})",
-                remedy=remedy,
-            )
-        if self._source.found is None:
-            raise SlotLost(
-                f"the replication slot {name} is gone, and the stored position is {stored.lsn}", remedy=remedy
-            )
-        confirmed = self._source.found.confirmed_lsn or ZERO
-        if confirmed > stored.lsn:
-            raise SlotLost(
-                f"the replication slot {name} stands at {confirmed}, ahead of our position {stored.lsn}: "
-                "somebody moved it or made it anew, and what lies between is gone",
-                remedy=remedy,
-            )
 
     def _offset(self, lsn: Lsn, *, running: bool) -> Offset:
         return Offset(
@@ -234,11 +260,6 @@ class Handover:
             yield progress
 
 
-def await_reader_gone(connection: Connection, name: str, clock: Clock) -> None:
-    """Wait a moment for our own walsender to notice that we have left."""
-    deadline = clock.monotonic() + 5
-    while clock.monotonic() < deadline:
-        found = slot.find(connection, name)
-        if found is None or found.active_pid is None:
-            return
-        connection.execute(b"SELECT pg_sleep(0.05)")
+def in_order(tables: Iterable[Table]) -> list[Table]:
+    """As they are copied: the largest first."""
+    return sorted(tables, key=lambda table: table.rows, reverse=True)

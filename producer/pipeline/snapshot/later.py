@@ -115,6 +115,11 @@ class LaterReadings:
         """True while a table is still to be read."""
         return bool(self._wanted)
 
+    def want(self, unread: Unread) -> None:
+        """Read this table too."""
+        if all(unread.table.oid != other.table.oid for other in self._wanted):
+            self._wanted.append(unread)
+
     def consider(self, streamed: Lsn) -> None:
         """Begin the next reading once the stream, which is at `streamed`, has caught up."""
         now = self._clock.monotonic()

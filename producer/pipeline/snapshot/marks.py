@@ -60,6 +60,12 @@ class Marks:
         self.tracker.close(group)
         self.forget(unread)
 
+    def unmark(self, table: Table) -> None:
+        """The table is to be read again."""
+        group = self.tracker.open()
+        self._offsets.write_mark(table.qualified_name, None, group)
+        self.tracker.close(group)
+
     def forget(self, unread: Unread) -> None:
         """The marks of the table's chunks say nothing any more."""
         for chunk in unread.marks:

@@ -1,4 +1,4 @@
-"""A row of the snapshot that no record can carry: the error, and its dead letter.
+"""A row of the snapshot that no record can carry: its error, its dead letter.
 
 Room: pipeline (pure over the walker it is given). docs/errors.md, "Dead letters".
 """
@@ -14,28 +14,25 @@ from producer.events import Position
 from producer.lsn import Lsn
 from producer.pipeline.side.dead_letters import DeadLetters, Letter, Outgoing
 from producer.pipeline.tables.plans import Shape
-from producer.sink.kafka import map_kafka_error
-from producer.source.catalog import Table
+from producer.sink.verdicts import map_kafka_error
 from producer.transcode.plan import FormError
 from producer.transcode.walker import Walker
 
 
-def refused(walker: Walker, table: Table, shape: Shape, error: FormError, at: Lsn) -> ConversionError:
-    """What stands in the way of the row that the walker walked last."""
-    column = walker.column
-    columns = shape.relation.columns
+def refused(walker: Walker, shape: Shape, error: FormError, at: Lsn) -> ConversionError:
+    """What a value that cannot be carried is told as; the walker has walked its row last."""
+    column, columns, table = walker.column, shape.relation.columns, shape.relation.qualified_name
     name = columns[column].name if 0 <= column < len(columns) else "?"
     return ConversionError(
-        f"table {table.qualified_name}, column {name}, in the snapshot at {at}: {error.reason}",
-        remedy=error.remedy,
-        column=name,
+        f"table {table}, column {name}, in the snapshot at {at}: {error.reason}", remedy=error.remedy, column=name
     )
 
 
-def unsent(walker: Walker, table: Table, shape: Shape, error: Exception) -> ProducerError:
-    """Why the Kafka client does not take the row."""
+def unsent(walker: Walker, shape: Shape, error: Exception) -> ProducerError:
+    """What the Kafka client's refusal of the row that the walker has walked last is told as."""
     size = len(walker.value or b"") + len(walker.key or b"")
-    return map_kafka_error(error, f"topic {shape.plan.topic}, a row of {table.qualified_name} of {size} bytes")
+    table = shape.relation.qualified_name
+    return map_kafka_error(error, f"topic {shape.plan.topic}, a row of {table} of {size} bytes")
 
 
 def letter(

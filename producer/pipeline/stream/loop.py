@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from producer import observe
 from producer.errors import KafkaUnavailable
@@ -15,6 +16,9 @@ from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.exactly_once import CommittedProgress
 from producer.pipeline.progress import Progress
+from producer.pipeline.reconcile.comparisons import Comparisons
+from producer.pipeline.reconcile.emptied import Emptied
+from producer.pipeline.reconcile.reconciliation import Reconciliation
 from producer.pipeline.side.heartbeat import Heartbeat
 from producer.pipeline.snapshot.copy import SnapshotCopy
 from producer.pipeline.snapshot.later import LaterReadings
@@ -26,6 +30,7 @@ from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Sink
 from producer.source import visibility
+from producer.source.catalog import Table
 from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream, sent_us
 from producer.source.snapshot import TableReader
 from producer.source.wire import Connection, explained
@@ -77,6 +82,7 @@ class StreamLoop:
         self._connector = connector
         self._marks = marks
         self._lines = observe.SnapshotLines(connector.clock)
+        self._retention = connector.retention
         self._server = connector.server
         self._clock = connector.clock
         self._stop = connector.stop
@@ -119,6 +125,9 @@ class StreamLoop:
             unseen=connector.unseen,
             splice=self._splice,
         )
+        self._comparisons = Comparisons(
+            connector, catalog, tables, sink, marks, progress, self._later, self._settle, self._serve
+        )
         self._transactions = Transactions(
             connector=connector,
             catalog=catalog,
@@ -136,6 +145,8 @@ class StreamLoop:
             previous_commit=previous_commit,
             later=self._later,
             until=None if self._exactly is None else self._exactly.resumed,
+            emptied=Emptied(connector, tables, sink, self._settle, self._await_acks, self._serve),
+            comparisons=self._comparisons,
         )
 
     def run(self) -> None:
@@ -159,6 +170,7 @@ class StreamLoop:
     def _run(self) -> None:
         stream, transactions = self._stream, self._transactions
         since_tend = 0
+        self._comparisons.lost()
         self._walker.clock(times(self._clock.time_us()))
         while not self._stop.requested and not self._reached:
             ahead = bool(self._ahead)
@@ -270,7 +282,8 @@ class StreamLoop:
         self._serve()
         self._look_for_tables()
         if self._later.pending:
-            self._later.consider(max(self._stream.received, transactions.committed))
+            if not self._retention.pauses:
+                self._later.consider(max(self._stream.received, transactions.committed))
         else:
             self._tables.were_read()
             self._progress.snapshot_completed()
@@ -302,6 +315,7 @@ class StreamLoop:
         if fatal is not None:
             raise fatal
         self._refuse_stall()
+        self._retention.watch(self._catalog)
         silent = stream.silent_seconds
         if (
             safe > stream.confirmed
@@ -321,6 +335,7 @@ class StreamLoop:
         with explained(self._server, "looking for new tables"):
             shown = visibility.snapshot(self._catalog)
             grown = self._tables.grown(self._catalog)
+        self._comparisons.lost()
         unseen = self._connector.unseen
         unseen.difference_update([xid for xid in unseen if not visibility.unfinished(xid, shown)])
         if grown and self._target is None:
@@ -340,23 +355,72 @@ class StreamLoop:
                 return False
             self._sink.flush(_FLUSH_SECONDS)
             self._serve()
-        copy = SnapshotCopy(
-            connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._lines,
-            position=at, first_reading=False, leaves_out=leaves_out, meanwhile=self._stay_alive,
-        )  # fmt: skip
         whole = False
-        try:
-            unseen = copy.run(self._catalog, [reader], [unread])
-            whole = not self._stop.requested
-        finally:
-            if not whole:
-                self._progress.give_up()
+        with ExitStack() as stack:
+            compared = self._compared(stack, unread.table, at, leaves_out)
+            copy = SnapshotCopy(
+                connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._lines,
+                position=at, first_reading=False, beside_stream=True,
+                leaves_out=compared.leaves_out if compared else leaves_out, meanwhile=self._stay_alive,
+                before_mark=compared.delete_rest if compared else None,
+            )  # fmt: skip
+            try:
+                unseen = copy.run(self._catalog, [reader], [unread])
+                whole = not self._stop.requested
+            finally:
+                if not whole:
+                    self._progress.give_up()
         self._walker.clock(times(self._clock.time_us()))
         return not unseen and not self._stop.requested
 
+    def _compared(
+        self, stack: ExitStack, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool] | None
+    ) -> Reconciliation | None:
+        """The comparison of the table with its topic, where one is due: all that was handed over is acked."""
+        reconciles = self._progress.position.reconcile
+        shape = self._tables.prepare(self._catalog, [table]).get(table.oid) if reconciles else None
+        if shape is None or not shape.plan.key:
+            return None
+        compared = Reconciliation(
+            connector=self._connector, tables=self._tables, sink=self._sink, shape=shape, at=at,
+            leaves_out=leaves_out, meanwhile=self._serve,
+        )  # fmt: skip
+        return stack.enter_context(compared)
+
+    def _settle(self) -> None:
+        """Wait until all that was handed over can be read: what is read from a topic now is complete.
+
+        Between two events only: with Kafka transactions this commits.
+
+        Raises:
+            KafkaUnavailable: not within errors.retry.timeout, or the time of an orderly stop.
+        """
+        self._await_acks()
+        if self._exactly is not None:
+            self._exactly.stand(self._transactions.last)
+            self._commit(self._exactly)
+            if self._exactly.closing:
+                raise KafkaUnavailable(
+                    "Kafka did not commit in time; what is unconfirmed comes again at the next start",
+                    remedy="are the brokers up? nothing is lost",
+                )
+
+    def _await_acks(self) -> None:
+        """Wait until Kafka has acked all that was handed over."""
+        self._transactions.cut()
+        while self._progress.tracker.in_flight_bytes:
+            self._sink.flush(0.05)
+            self._serve()
+            if self._stop.expired():
+                raise KafkaUnavailable(
+                    "Kafka did not ack in time; what is unconfirmed comes again at the next start",
+                    remedy="are the brokers up? nothing is lost",
+                )
+
     def _stay_alive(self) -> None:
-        """Keep the connection while nothing is read from it."""
+        """Keep the connection while nothing is read from it, and look at the slot."""
         self._progress.step()
+        self._retention.watch(self._catalog)
         if self._stream.silent_seconds >= self._status_seconds:
             self._stream.confirm(self._progress.confirmable)
 

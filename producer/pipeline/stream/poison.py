@@ -69,13 +69,30 @@ class Poison:
         self._completion = completion
         self._dead_letters = dead_letters
         self._tombstones = tombstones
+        self._named = False
 
-    def row(self, message: bytes, error: ConversionError, position: Position, headers: Headers) -> Salvaged:
+    def row(
+        self, message: bytes, error: ConversionError, position: Position, headers: Headers, *, named: bool = False
+    ) -> Salvaged:
         """What is to be sent of the row that ended in `error`, with the headers that it had by then.
 
+        `named`: it is to be left out, and there is no letter of it. Of a change of the key the delete is sent all the
+        same, or the old key would live in the topic for ever.
+
         Raises:
-            ConversionError: errors.tolerance is none.
+            ConversionError: errors.tolerance is none, and the row is not named.
         """
+        self._named = named
+        try:
+            salvaged = self._salvaged(message, error, position, headers)
+        finally:
+            self._named = False
+        if not named:
+            return salvaged
+        sound = [record for record in salvaged.records if record.topic != self._dead_letters.topic]
+        return replace(salvaged, records=sound if salvaged.ordinals > 1 else [])
+
+    def _salvaged(self, message: bytes, error: ConversionError, position: Position, headers: Headers) -> Salvaged:
         logged = wal2json.decode(message, XLOG_HEADER)
         assert isinstance(logged, RowShape)
         self._tolerate(error, position, self._tables.last(logged.schema, logged.table))
@@ -108,7 +125,7 @@ class Poison:
             return None
 
     def _tolerate(self, error: ConversionError, position: Position, shape: Shape | None) -> None:
-        if not self._dead_letters.tolerant:
+        if not self._dead_letters.tolerant and not self._named:
             raise self._dead_letters.stop(error, shape.relation.key if shape else None, position) from error
 
     def _delete(self, row: _Row) -> Salvaged:
@@ -216,6 +233,8 @@ class Poison:
         values: Mapping[str, bytes],
         key: bytes | None,
     ) -> Outgoing:
+        if self._named:
+            return Outgoing(self._dead_letters.topic, None, None, [])
         schema, name = self._tables.captured_as(self._catalog, logged.schema, logged.table) or (
             logged.schema,
             logged.table,

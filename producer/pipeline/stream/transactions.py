@@ -12,11 +12,13 @@ from confluent_kafka import KafkaException
 from producer.acks import Group
 from producer.clock import Clock
 from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
-from producer.errors import ConversionError, DecodeError, UnsupportedEvent
+from producer.errors import ConversionError, DecodeError
 from producer.events import Position
 from producer.lsn import ZERO, Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.progress import Committed, Progress
+from producer.pipeline.reconcile.comparisons import Comparisons
+from producer.pipeline.reconcile.emptied import Emptied
 from producer.pipeline.side.messages import Messages
 from producer.pipeline.side.transactions import TransactionMetadata
 from producer.pipeline.snapshot.later import LaterReadings
@@ -25,7 +27,7 @@ from producer.pipeline.stream.discard import Discard
 from producer.pipeline.stream.misfits import Misfits, decoded
 from producer.pipeline.stream.poison import Poison, Salvaged
 from producer.pipeline.tables.tables import Tables
-from producer.sink.protocol import RECORD_BYTES, Headers, Outlet
+from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, Outlet
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
 from producer.transcode.fast_path import OTHER as GENERAL
@@ -56,6 +58,8 @@ class Transactions:
         completion: Completion,
         previous_commit: Lsn | None,
         later: LaterReadings,
+        emptied: Emptied,
+        comparisons: Comparisons,
         until: Position | None = None,
     ) -> None:
         """`until`: the last event of those that come again and are not to be sent."""
@@ -73,6 +77,9 @@ class Transactions:
         self._sink = sink
         self._progress = progress
         self._later = later
+        self._skips = connector.skips
+        self._emptied = emptied
+        self._comparisons = comparisons
         self._fast = FastPath(
             connector.walker, connector.block, connector.unseen, previous=previous_commit, tombstones=self._tombstones
         )
@@ -140,7 +147,10 @@ class Transactions:
     def run(self, get: Callable[[int], tuple[int, memoryview]], most: int, most_bytes: int) -> tuple[int, int]:
         """Take messages as long as they are plain: why it ended, as FastPath says, and how many there were."""
         fast = self._fast
-        fast.bypass = self._metadata.wanted or self._later.reading is not None or self._discard is not None
+        named = self._skips.last >= fast.commit_lsn
+        fast.bypass = (
+            self._metadata.wanted or self._later.reading is not None or self._discard is not None or named
+        )
         group = self._opened()
         try:
             code = fast.run(get, self._sink.produce, group.ack, most, most_bytes)
@@ -180,6 +190,16 @@ class Transactions:
         Raises:
             DecodeError, ConversionError, UnsupportedEvent: it cannot be carried.
         """
+        try:
+            self._take(message)
+        except DecodeError as error:
+            if not self._fast.open:
+                raise
+            # It takes one ordinal, as far as that can be told.
+            self._skips.demand(self._next_position(), error)
+            self._fast.ordinal += 1
+
+    def _take(self, message: bytes) -> None:
         if self._fast.open:
             if self._discard is not None and not self._discard.behind(self._position()):
                 self._discard = None
@@ -222,11 +242,14 @@ class Transactions:
         if self._unannounced and result in _EVENTS:
             self._announce()
         if result == RECORD:
-            self._send(walker.topic, walker.key, walker.value, self._misfits.take_headers())
+            headers = self._misfits.take_headers()
+            if not self._skips.leaves_out(self._next_position(), walker.topic):
+                self._send(walker.topic, walker.key, walker.value, headers)
             self._fast.ordinal += 1
         elif result == DELETE:
-            self._send(walker.topic, walker.key, walker.value)
-            self._tombstone(walker.topic, walker.key)
+            if not self._skips.leaves_out(self._next_position(), walker.topic):
+                self._send(walker.topic, walker.key, walker.value)
+                self._tombstone(walker.topic, walker.key)
             self._fast.ordinal += 1
         elif result == KEY_CHANGE:
             self._key_change()
@@ -238,8 +261,9 @@ class Transactions:
 
     def _set_aside(self, error: ConversionError) -> None:
         """A row that no record can carry takes its ordinals all the same: positions do not depend on tolerance."""
-        headers = self._misfits.take_headers()
-        self._send_salvaged(self._poison.row(self._misfits.row, error, self._next_position(), headers))
+        headers, position = self._misfits.take_headers(), self._next_position()
+        named = self._skips.leaves_out(position, error.message)
+        self._send_salvaged(self._poison.row(self._misfits.row, error, position, headers, named=named))
 
     def _send_salvaged(self, salvaged: Salvaged) -> None:
         self._announce()
@@ -250,10 +274,17 @@ class Transactions:
             self._send(record.topic, record.key, record.value, record.headers)
         self._fast.ordinal += salvaged.ordinals
 
-    def _send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> None:
+    def _send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        partition: int = PARTITIONER,
+    ) -> None:
         group = self._opened()
         before = group.size
-        self._sink.send(topic, key, value, group, headers=headers)
+        self._sink.send(topic, key, value, group, headers=headers, partition=partition)
         self.unserved_bytes += group.size - before
         if group.pending >= _GROUP_RECORDS:
             self.cut()
@@ -272,9 +303,11 @@ class Transactions:
         # Known before the delete has gone out: what of the two can be sent is for one place to say.
         self._dead_letters.demand_fit(topic, new, walker.value, created)
         self._misfits.take_headers()
-        self._send(topic, old, walker.old_value, [("__debezium.newkey", new)])
-        self._tombstone(topic, old)
-        self._send(topic, new, walker.value, created)
+        if not self._skips.leaves_out(self._next_position(), topic):
+            self._send(topic, old, walker.old_value, [("__debezium.newkey", new)])
+            self._tombstone(topic, old)
+        if not self._skips.leaves_out(self._next_position(1), topic):
+            self._send(topic, new, walker.value, created)
         self._fast.ordinal += 2
 
     def _open(self, begin: Begin) -> None:
@@ -310,14 +343,18 @@ class Transactions:
             # It has a group of its own, behind what was read before it.
             self.cut()
             self._outside = record.lsn
+            if self._skips.leaves_out(Position(record.lsn, 0), record.prefix):
+                return
             previous = self._fast.committed_lsn
             self.unserved_bytes += self._messages.send_outside(record, Lsn(previous) if previous >= 0 else None)
             return
         if not self._fast.open:
             raise DecodeError(f"a logical message of a transaction at {record.lsn} outside of any", remedy="report it")
         self._announce()
+        skipped = self._skips.leaves_out(self._next_position(), record.prefix)
         self._fast.ordinal += 1
-        self._send(*self._messages.record(record, self._fast.parts, self._position()))
+        if not skipped:
+            self._send(*self._messages.record(record, self._fast.parts, self._position()))
 
     def _truncate(self, record: Truncate) -> None:
         """One event a table, to every partition of its topic with the same position."""
@@ -326,16 +363,25 @@ class Transactions:
         if not self._tables.wants(self._catalog, record.schema, record.table):
             return
         if self._tables.is_partition(self._catalog, record.schema, record.table):
-            self._refuse_truncated_partition(record)
+            # Emptied with its root, whose event says it all; or alone.
+            if record.lsn != self._truncated_at:
+                self._comparisons.truncated((record.schema, record.table), record.lsn, self._fast.xid)
             return
         self._truncated_at = record.lsn
         try:
             shape = self._tables.current(self._catalog, record.schema, record.table)
         except ConversionError as error:
-            self._send_salvaged(self._poison.truncate(record, error, self._next_position()))
+            if self._skips.leaves_out(self._next_position(), f"{record.schema}.{record.table}"):
+                self._fast.ordinal += 1
+            else:
+                self._send_salvaged(self._poison.truncate(record, error, self._next_position()))
             return
         self._later.truncated(shape.plan.topic, self._fast.xid)
+        compacted = self._emptied.compacted(shape.plan.topic)
+        if compacted:
+            self._emptied.settle()
         self._announce()
+        skipped = self._skips.leaves_out(self._next_position(), shape.plan.topic)
         self._fast.ordinal += 1
         source = self._block.whole(
             self._fast.parts,
@@ -345,24 +391,21 @@ class Transactions:
             position=self._position(),
         )
         block = self._walker.blocks.block(shape.plan.names, self._fast.ordinal)
+        if skipped:
+            return
+        if compacted:
+            # It refuses a null key: each key that it holds is deleted, at the truncate's position.
+            for partition, key, deleted in self._emptied.records(shape, source, block):
+                self._send(shape.plan.topic, key, deleted, partition=partition)
+            return
         value = truncate_value(shape.plan.value_frame, source, block, times(self._clock.time_us()))
         for partition in range(self._sink.partitions_of(shape.plan.topic)):
             self._sink.send(shape.plan.topic, None, value, self._opened(), partition=partition)
-
-    def _refuse_truncated_partition(self, record: Truncate) -> None:
-        """Emptied with its root, whose event says it all; emptied alone, the topic would have to be compared."""
-        if record.lsn != self._truncated_at:
-            raise UnsupportedEvent(
-                f"the partition {record.schema}.{record.table} was truncated at {record.lsn}: telling which keys are "
-                "gone needs a comparison with the topic, which is not supported yet",
-                remedy="DELETE the rows instead; to go on: `pg-producer slot drop`, then a new snapshot on a new "
-                "topic.prefix",
-            )
 
     def _position(self) -> Position:
         """Of the event that was counted last."""
         return Position(Lsn(self._fast.commit_lsn), self._fast.ordinal)
 
-    def _next_position(self) -> Position:
-        """Of the event at hand."""
-        return Position(Lsn(self._fast.commit_lsn), self._fast.ordinal + 1)
+    def _next_position(self, after: int = 0) -> Position:
+        """Of the event at hand, or of one behind it."""
+        return Position(Lsn(self._fast.commit_lsn), self._fast.ordinal + 1 + after)

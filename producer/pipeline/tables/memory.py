@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from producer.acks import Group
-from producer.errors import UnsupportedEvent
 from producer.events import Relation
 from producer.sink.offsets import OffsetsTopic
 from producer.source import catalog
@@ -83,30 +82,16 @@ class ShapeMemory:
         self._read |= self._unread
         self._unread.clear()
 
-    def refuse_lost_partitions(self, every: Iterable[Table], leaves: Collection[int]) -> None:
-        """Stop once where a partition was detached or dropped: its keys stay in the topic.
-
-        It is forgotten with that: the next start goes on without it.
-
-        Raises:
-            UnsupportedEvent: a partition of a table that is still there is gone.
-        """
+    def lost_partitions(self, every: Iterable[Table], leaves: Collection[int]) -> dict[Names, Relation]:
+        """The partitions of tables that are still there that were detached or dropped: their keys are in the topic."""
         roots = {(table.schema, table.name): table.oid for table in every if table.partitioned}
-        for names, relation in list(self.shapes.items()):
+        found = {}
+        for names, relation in self.shapes.items():
             root = (relation.schema, relation.name)
             same = root in roots and root in self.shapes and self.shapes[root].oid == roots[root]
-            if relation.logged_as is None or relation.oid in leaves or not same:
-                continue
-            self.forget(names)
-            leaf = ".".join(names)
-            raise UnsupportedEvent(
-                f"the partition {leaf} of {relation.qualified_name} was detached or dropped: telling which keys are "
-                "gone needs a comparison with the topic, which is not supported yet",
-                remedy=f"run again to go on: its keys stay in the topic of {relation.qualified_name}, and changes of "
-                f"it that were not read yet are not sent. To send deletes for a partition that was detached, first: "
-                f'ALTER TABLE "{relation.schema}"."{relation.name}" ATTACH PARTITION "{names[0]}"."{names[1]}" …; '
-                f"run, DELETE its rows, and detach it when they are sent",
-            )
+            if relation.logged_as is not None and relation.oid not in leaves and same:
+                found[names] = relation
+        return found
 
     def _known(self, table: Table) -> int | None:
         relation = self.shapes.get((table.schema, table.name))

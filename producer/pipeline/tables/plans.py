@@ -112,6 +112,10 @@ class Plans:
                 remedy=error.remedy,
             ) from error
 
+    def schema_text(self, id: int) -> str:
+        """What the registry knows under an id."""
+        return self._registry.schema(id)
+
     def trial(self, relation: Relation, topic: str, *, exact: bool) -> TablePlan:
         """A plan to try a row by; nothing is registered."""
         return self._plan(relation, topic, 0, 0, self._asked(exact))

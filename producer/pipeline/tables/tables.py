@@ -55,6 +55,13 @@ class Tables:
         self._steady: dict[tuple[str, str], Relation] = {}
         """What the catalogue and our memory agreed on when we began to stream."""
         self.chosen: list[Table] = []
+        self.lost: dict[tuple[str, str], Relation] = {}
+        """Partitions that were detached or dropped since the stream knew them, by their names in the log."""
+
+    def forget(self, names: tuple[str, str]) -> None:
+        """The lost partition is known no more."""
+        self.lost.pop(names, None)
+        self._memory.forget(names)
 
     def select(self, connection: Connection) -> list[Table]:
         """Read which tables are selected now, and make sure of their topics.
@@ -136,14 +143,10 @@ class Tables:
         self._memory.were_read()
 
     def remember(self, connection: Connection) -> list[Relation]:
-        """The shapes that the selected tables have now, kept for rows that are read later.
-
-        Raises:
-            UnsupportedEvent: a partition was detached or dropped since the stream knew it.
-        """
+        """The shapes that the selected tables have now, kept for rows that are read later."""
         now = catalog.captured(connection, self.chosen, self._settings)
         self._leaves = {relation.oid for relation in now if relation.logged_as is not None}
-        self._memory.refuse_lost_partitions(catalog.tables(connection), self._leaves)
+        self.lost = self._memory.lost_partitions(catalog.tables(connection), self._leaves)
         found = {relation.logged_names: relation for relation in now}
         self._baseline = dict(found)
         # The rows to come may be older than the catalogue.
@@ -164,11 +167,7 @@ class Tables:
         self.plans.expect(relation for names, relation in self._steady.items() if names not in self._shapes)
 
     def grown(self, connection: Connection) -> list[Table]:
-        """The tables that appeared in the selection since it was read, and partitions that were attached.
-
-        Raises:
-            UnsupportedEvent: a partition was detached or dropped.
-        """
+        """The tables that appeared in the selection since it was read, and partitions that were attached."""
         names = catalog.names(connection)
         if names == self._looked_at:
             return []
@@ -176,7 +175,7 @@ class Tables:
         every = catalog.tables(connection)
         selected = catalog.selected(every, self._settings.wants_table)
         leaves = catalog.leaves(every, self.chosen)
-        self._memory.refuse_lost_partitions(every, leaves.keys())
+        self.lost = self._memory.lost_partitions(every, leaves.keys())
         attached = catalog.attached(connection, list(leaves.keys() - self._leaves))
         self._leaves |= leaves.keys() - attached
         # Asked before the tables were: what changed in between is seen the next time.

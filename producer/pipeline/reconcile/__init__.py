@@ -1,0 +1,1 @@
+"""The keys that a topic holds, compared with what it should hold."""

@@ -1,0 +1,162 @@
+"""slot.failover, slot.drop.on.stop, and the budget of WAL that a slot may hold back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.stack import Stack
+from tests.harness import Command, Source, folded, source_of, wait_for
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
+WRITE = "SELECT pg_logical_emit_message(false, 'none', repeat('x', 1000000)) FROM generate_series(1, 3)"
+MEGABYTE = 1_000_000
+
+
+def test_failover(source: Source, command: Command) -> None:
+    """Issue D.3: a failover slot from PostgreSQL 17 on, a clear refusal before; nothing half-made is left."""
+    source.execute(TABLE)
+    done = command.run("run", "--once", settings={"slot.failover": "true"})
+    if source.major() >= 17:
+        assert done.returncode == 0, done.stderr
+        assert source.rows(f"SELECT failover FROM pg_replication_slots WHERE slot_name = '{source.slot}'") == [(True,)]
+        return
+    assert done.returncode == 3
+    assert "slot.failover" in done.stderr
+    assert "remedy:" in done.stderr
+    assert source.confirmed_lsn() is None
+
+
+def test_drop_on_stop(source: Source, command: Command) -> None:
+    """Contract 3: an orderly end drops the slot and forgets the position; an error does not."""
+    source.execute(TABLE, "INSERT INTO t VALUES (1)")
+    settings: dict[str, object] = {"slot.drop.on.stop": "true"}
+    running = command.start("run", settings=settings)
+    running.wait_for("streaming")
+    assert running.stop() == 0, running.stderr
+    assert source.confirmed_lsn() is None
+    assert json.loads(command.run("status", "--json").stdout)["position"] is None
+    assert command.run("run", "--once", settings=settings).returncode == 0
+    assert [record.value["op"] for record in command.records()] == ["r", "r"]  # type: ignore[index]
+    assert source.confirmed_lsn() is None
+    assert command.run("run", "--once").returncode == 0
+    source.execute("ALTER TABLE t ALTER COLUMN v TYPE int USING 7", "INSERT INTO t VALUES (2, 8)")
+    assert command.run("run", "--once", settings=settings).returncode == 3
+    assert source.confirmed_lsn() is not None
+
+
+def test_warn_and_give_up(source: Source, command: Command) -> None:
+    """Contract 3: at slot.max.retained.bytes it is told, or the slot is given up with exit 3."""
+    source.execute(TABLE)
+    settings: dict[str, object] = {"slot.max.retained.bytes": MEGABYTE}
+    warned = command.start("run", settings=settings)
+    warned.wait_for("streaming")
+    # A transaction that is open keeps the slot from moving on.
+    with source.connect() as open_one, open_one.transaction():
+        open_one.execute("INSERT INTO t VALUES (1)")
+        source.execute(WRITE)
+        warned.wait_for("more WAL than slot.max.retained.bytes")
+        assert warned.stop() == 0
+        given_up = command.start("run", settings={**settings, "slot.retention.action": "drop_slot"})
+        assert given_up.process.wait(30) == 3, given_up.stderr
+    assert "is given up" in given_up.stderr
+    assert "remedy:" in given_up.stderr
+    assert source.confirmed_lsn() is None
+    done = command.run("run", "--once")
+    assert done.returncode == 3
+    assert "is gone" in done.stderr
+
+
+def test_given_up_while_kafka_is_away(source: Source, command: Command, stack: Stack, tmp_path: Path) -> None:
+    """Contract 3: it is then that the slot grows, and nothing is streamed or read."""
+    broker = Stack(tmp_path / "broker" / "stack", stack.cache)
+    broker.start("kafka")
+    try:
+        source.execute(TABLE)
+        settings: dict[str, object] = {
+            "bootstrap.servers": broker.bootstrap_servers, "slot.max.retained.bytes": MEGABYTE,
+            "slot.retention.action": "drop_slot",
+        }  # fmt: skip
+        running = command.start("run", settings=settings)
+        running.wait_for("streaming")
+        broker.kill("kafka")
+        source.execute(
+            f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{source.slot}'"
+        )
+        running.wait_for("asking Kafka")
+        source.execute(WRITE)
+        assert running.process.wait(60) == 3, running.stderr
+        assert "is given up" in running.stderr
+        assert source.confirmed_lsn() is None
+    finally:
+        broker.wipe()
+
+
+def test_the_snapshot_is_paused(source: Source, command: Command) -> None:
+    """Contract 3: the stream goes first, so that the slot moves on; the tables that are left are read beside it."""
+    source.execute(
+        TABLE,
+        "INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i",
+        "CREATE TABLE small (id int PRIMARY KEY)",
+        "INSERT INTO small VALUES (1)",
+    )
+    settings: dict[str, object] = {
+        "slot.max.retained.bytes": MEGABYTE, "slot.retention.action": "pause_snapshot",
+        "snapshot.max.threads": 1, "max.queue.size.in.bytes": 2000,
+    }  # fmt: skip
+    running = command.start("run", settings=settings)
+    running.wait_for("snapshot of a table begins")
+    source.execute(WRITE)
+    running.wait_for("the snapshot is paused")
+    running.wait_for("streaming")
+    assert running.stop() == 0, running.stderr
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    state = folded(command.records())
+    assert len(state[f"{command.prefix}.public.t"]) == 20000
+    assert len(state[f"{command.prefix}.public.small"]) == 1
+    (last,) = command.records("public.small")
+    assert last.value["source"]["snapshot"] == "incremental"  # type: ignore[index]
+
+
+@pytest.fixture
+def budgeted(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """A PostgreSQL of our own with a WAL budget."""
+    made = Stack(tmp_path / "budgeted" / "stack", stack.cache)
+    made.start("postgres")
+    yield made
+    made.wipe()
+
+
+def test_the_budget_is_forecast(stack: Stack, budgeted: Stack, tmp_path: Path) -> None:
+    """Issue D.6: `status` and the log tell when max_slot_wal_keep_size will be used up."""
+    with source_of(budgeted, f"t{secrets.token_hex(5)}") as source:
+        command = Command(stack, source, tmp_path)
+        there: dict[str, object] = {"database.port": budgeted.postgres_port}
+        source.execute(TABLE, "ALTER SYSTEM SET max_slot_wal_keep_size = '200MB'", "SELECT pg_reload_conf()")
+        running = command.start("run", settings=there)
+        try:
+            running.wait_for("streaming")
+            said = "the WAL budget of the slot is nearly used up"
+
+            def told() -> bool:
+                source.execute(WRITE)
+                return said in running.stderr
+
+            wait_for(told, what="the warning")
+            looking = command.start("status", "--json", settings=there)
+            while looking.process.poll() is None:
+                source.execute(WRITE)
+            assert looking.process.returncode == 0, looking.stderr
+            budget = json.loads(looking.stderr)["wal_budget"]
+            assert budget["safe_bytes"] > 0
+            assert budget["bytes_per_second"] > 0
+            assert 0 <= budget["seconds_left"] < 3600
+            assert "wal_budget:" in command.run("status", settings=there).stdout
+            assert running.stop() == 0
+        finally:
+            command.end()
