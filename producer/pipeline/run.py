@@ -230,7 +230,7 @@ class Runner:
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                started=self._recovered, offsets=offsets, wanted=later,
+                patience=timeout_ms / 1000, started=self._recovered, offsets=offsets, wanted=later,
             )  # fmt: skip
             try:
                 with contextlib.closing(loop):

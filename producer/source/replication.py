@@ -184,6 +184,11 @@ class ReplicationStream:
         self._sent_at = self._clock.monotonic()
 
     @property
+    def pid(self) -> int:
+        """The server's process that serves us."""
+        return self._pgconn.backend_pid
+
+    @property
     def silent_seconds(self) -> float:
         """Since our last status update."""
         return self._clock.monotonic() - self._sent_at

@@ -6,8 +6,12 @@ Room: source (IO: PostgreSQL). PostgreSQL manual, "Database Connection Control F
 
 from __future__ import annotations
 
+import os
+import re
+import socket
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -131,20 +135,58 @@ def explained(server: Server, doing: str = "") -> Iterator[None]:
         raise explain(error.sqlstate, str(error), server, doing) from error
 
 
+@contextmanager
+def within(connection: Connection, seconds: float) -> Iterator[None]:
+    """Cut the connection when what is asked of it takes longer: who swallows a question answers never.
+
+    Raises:
+        psycopg.OperationalError: there was no answer in time.
+    """
+    late = threading.Event()
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as twin:
+
+        def cut() -> None:
+            late.set()
+            with suppress(OSError):
+                twin.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(seconds, cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except psycopg.Error as error:
+            if not late.is_set():
+                raise
+            raise psycopg.OperationalError(f"no answer within {seconds:.0f} s") from error
+        finally:
+            timer.cancel()
+
+
 def explain(sqlstate: str | None, text: str, server: Server, doing: str = "") -> ProducerError:
     """What an error of the server or of libpq means, and what to do.
 
     libpq gives no SQLSTATE for a refused connection: there the words decide.
     """
-    words = " ".join(text.split())
+    words = " ".join(_without_values(sqlstate, text).split())
     what = f"PostgreSQL {server.where}: {doing + ': ' if doing else ''}{words}"
     for known, fragments, kind, remedy in _RULES:
         if (sqlstate is not None and sqlstate in known) or any(part in words for part in fragments):
             return kind(what, remedy=remedy.format(user=server.user, dbname=server.dbname))
-    if sqlstate is None or sqlstate[:2] in ("08", "53", "57", "58"):
+    if sqlstate is None or sqlstate[:2] in _PASSING:
         return PostgresUnavailable(what, remedy="is the server up, and database.hostname and database.port right?")
     return OperatorError(what, remedy="see the server's log for the details of this error")
 
+
+def _without_values(sqlstate: str | None, text: str) -> str:
+    """What the server says of data that it cannot read ends with the data."""
+    return _VALUE.split(text, maxsplit=1)[0] if sqlstate is not None and sqlstate[:2] in _OF_DATA else text
+
+
+# Connection, a transaction that had to give way, resources, an administrator's hand, the system.
+_PASSING = ("08", "40", "53", "57", "58")
+_OF_DATA = ("22", "23")
+_VALUE = re.compile(r'\n|(?<=:) "| (?="[^"]*" is out of range)')
 
 _Rule = tuple[frozenset[str], tuple[str, ...], type[ProducerError], str]
 
@@ -154,6 +196,27 @@ def _rule(codes: str, fragments: tuple[str, ...], kind: type[ProducerError], rem
 
 
 _RULES: tuple[_Rule, ...] = (
+    _rule(
+        "",
+        ("certificate verify failed", "does not match host name", "root certificate file"),
+        AccessDenied,
+        "set database.sslrootcert to the file of the authority that signed the server's certificate; with "
+        "database.sslmode=verify-full, database.hostname must be a name in it",
+    ),
+    _rule(
+        "",
+        ("private key file", "read certificate file", "client certificate", "certificate authentication failed")
+        + ("alert unknown ca", "alert certificate", "alert bad certificate", "alert handshake failure"),
+        AccessDenied,
+        "set database.sslcert and database.sslkey (mode 0600) to a certificate of {user} that the server's "
+        "ssl_ca_file vouches for",
+    ),
+    _rule(
+        "",
+        ("server does not support SSL",),
+        ServerNotReady,
+        "ALTER SYSTEM SET ssl = on; SELECT pg_reload_conf();  or set database.sslmode=prefer",
+    ),
     _rule(
         "28P01",
         ("password authentication failed", "no password supplied"),
