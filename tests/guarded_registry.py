@@ -41,7 +41,7 @@ def guarded(registry: str, *, certificate: Path, key: Path, clients: Path | None
             self._answer(answer.status, answer.read())
             asked.close()
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 (http.server's name)
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)

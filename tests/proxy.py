@@ -120,9 +120,7 @@ class Link:
                     continue
                 self._ends |= {client, server}
                 for source, target in ((client, server), (server, client)):
-                    threading.Thread(
-                        target=self._pass_on, args=(source, target, source is server), daemon=True
-                    ).start()
+                    threading.Thread(target=self._pass_on, args=(source, target, source is server), daemon=True).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket, from_server: bool) -> None:
         with suppress(OSError), source, target:

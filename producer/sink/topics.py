@@ -154,9 +154,7 @@ class Topics:
     def _administrator(self) -> AdminClient:
         if self._admin is None:
             try:
-                self._admin = AdminClient(
-                    {**self._config, "logger": client_logger(), "error_cb": self._complaints}
-                )
+                self._admin = AdminClient({**self._config, "logger": client_logger(), "error_cb": self._complaints})
             except KafkaException as error:
                 raise refused_settings(error, "admin") from error
         return self._admin

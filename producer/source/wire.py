@@ -6,15 +6,18 @@ Room: source (IO: PostgreSQL). PostgreSQL manual, "Database Connection Control F
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
+from psycopg.abc import Params, Query
 from psycopg.conninfo import make_conninfo
 
 from producer.errors import (
@@ -45,8 +48,51 @@ SESSION = {
 }
 ALLOW_WAL2JSON = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json;"
 _IDLE_SESSION_TIMEOUT_SINCE = 140000
+_GUARD_SECONDS = 1.0
 
 Connection = psycopg.Connection[tuple[object, ...]]
+
+
+class Session(Connection):
+    """An ordinary session, whose answers may be given a limit: who swallows a question answers never."""
+
+    _seconds = 0.0
+    _until = math.inf
+    _late = False
+
+    def answer_within(self, seconds: float) -> None:
+        """From now on, cut the connection when a statement takes longer."""
+        guarded, self._seconds = bool(self._seconds), seconds
+        if not guarded:
+            threading.Thread(target=self._guard, name="answers", daemon=True).start()
+
+    def execute(
+        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
+    ) -> psycopg.Cursor[tuple[object, ...]]:
+        """As psycopg's.
+
+        Raises:
+            psycopg.Error: as the server says; OperationalError: there was no answer in time.
+        """
+        if self._seconds:
+            self._until = time.monotonic() + self._seconds
+        try:
+            return super().execute(query, params, prepare=prepare, binary=binary)
+        except psycopg.Error as error:
+            if not self._late:
+                raise
+            raise psycopg.OperationalError(f"no answer within {self._seconds:.0f} s") from error
+        finally:
+            self._until = math.inf
+
+    def _guard(self) -> None:
+        with socket.socket(fileno=os.dup(self.pgconn.socket)) as twin, suppress(OSError):
+            while not self.closed:
+                if time.monotonic() > self._until:
+                    self._late = True
+                    twin.shutdown(socket.SHUT_RDWR)
+                    return
+                time.sleep(min(self._seconds / 4, _GUARD_SECONDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +136,14 @@ class Server:
         return f"{self.user}@{self.host}:{self.port}/{self.dbname}"
 
 
-def connect(server: Server) -> Connection:
+def connect(server: Server) -> Session:
     """Open an ordinary session in autocommit mode.
 
     Raises:
         ProducerError: as `explain` maps the server's words.
     """
     with explained(server):
-        connection = psycopg.connect(server.conninfo(), autocommit=True)
+        connection = Session.connect(server.conninfo(), autocommit=True)
         try:
             _pin(connection)
             with explained(server, "database.initial.statements"):
@@ -133,34 +179,6 @@ def explained(server: Server, doing: str = "") -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise explain(error.sqlstate, str(error), server, doing) from error
-
-
-@contextmanager
-def within(connection: Connection, seconds: float) -> Iterator[None]:
-    """Cut the connection when what is asked of it takes longer: who swallows a question answers never.
-
-    Raises:
-        psycopg.OperationalError: there was no answer in time.
-    """
-    late = threading.Event()
-    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as twin:
-
-        def cut() -> None:
-            late.set()
-            with suppress(OSError):
-                twin.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(seconds, cut)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except psycopg.Error as error:
-            if not late.is_set():
-                raise
-            raise psycopg.OperationalError(f"no answer within {seconds:.0f} s") from error
-        finally:
-            timer.cancel()
 
 
 def explain(sqlstate: str | None, text: str, server: Server, doing: str = "") -> ProducerError:

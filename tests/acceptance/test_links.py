@@ -55,9 +55,7 @@ def test_the_link_to_postgres(source: Source, command: Command, link: Link) -> N
     assert running.stop() == 0, running.stderr
 
 
-def test_the_link_to_kafka(
-    source: Source, command: Command, secured: Secured, detour: Link, stack: Stack
-) -> None:
+def test_the_link_to_kafka(source: Source, command: Command, secured: Secured, detour: Link, stack: Stack) -> None:
     """Away at the start, cut in the middle of an answer, swallowing all, frozen: the slot's connection stays."""
     source.execute(TABLE)
     patient(source, 2)

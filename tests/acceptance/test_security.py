@@ -292,7 +292,7 @@ def test_what_rows_hold_is_told_at_no_level(source: Source, command: Command, se
             f"INSERT INTO t VALUES (4, '{ROW}', ARRAY['{ROW}'])",
             f"INSERT INTO t VALUES (5, '{ROW}', ARRAY[ARRAY['{ROW}']])",
             f"INSERT INTO t VALUES (6, {wide}, NULL)",
-            f"ALTER TABLE n ALTER id TYPE bytea USING convert_to(id, 'UTF8')",
+            "ALTER TABLE n ALTER id TYPE bytea USING convert_to(id, 'UTF8')",
             "INSERT INTO n VALUES ('\\x00')",
         ]
     ):

@@ -97,12 +97,12 @@ def test_the_errors_page_names_what_is_tried_again_and_what_stops() -> None:
     """True to the code: every error of Kafka's that has a verdict, every class and code of PostgreSQL's."""
     page = (ROOT / "docs" / "errors.md").read_text()
     rows = [line.split("|") for line in page.splitlines() if line.startswith(("| PostgreSQL", "| Kafka", "| registry"))]
-    again, stops = (" ".join(row[column] for row in rows) for column in (2, 3))
-    assert verdicts._PASSES <= set(re.findall(r"\w+", again))
-    other = verdicts._LOGIN | verdicts._RIGHTS | verdicts._UNKNOWN_TOPIC | verdicts._TOO_LARGE | verdicts._REMEDIES.keys()
-    assert other <= set(re.findall(r"\w+", stops))
-    assert set(wire._PASSING) <= set(re.findall(r"\b\d\d\b", again))
-    assert {code for codes, *_ in wire._RULES for code in codes} <= set(re.findall(r"\w+", again + stops))
+    again, stops = (set(re.findall(r"\w+", " ".join(row[column] for row in rows))) for column in (2, 3))
+    assert again >= verdicts._PASSES
+    assert stops >= verdicts._LOGIN | verdicts._RIGHTS | verdicts._UNKNOWN_TOPIC | verdicts._TOO_LARGE
+    assert stops >= verdicts._REMEDIES.keys()
+    assert again >= set(wire._PASSING)
+    assert again | stops >= {code for codes, *_ in wire._RULES for code in codes}
 
 
 def test_nothing_names_a_registry_host_or_a_path_of_a_machine() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
 from producer import observe
 from producer.errors import KafkaUnavailable, PostgresUnavailable
@@ -28,7 +27,7 @@ from producer.source import slot, visibility
 from producer.source.catalog import Table
 from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream, sent_us
 from producer.source.snapshot import TableReader
-from producer.source.wire import Connection, explained, within
+from producer.source.wire import Connection, explained
 from producer.transcode.fast_path import EMPTY, ENDED, OTHER
 from producer.transcode.source_block import times
 
@@ -52,8 +51,6 @@ _AHEAD_MESSAGES = 500
 _AHEAD_BYTES = 1_000_000
 # How often we look for tables that appeared in the selection, and after a stream that is silent.
 _LOOK_SECONDS = 4.0
-# For the answer to a question beside the stream, where the server has no patience of its own.
-_ANSWER_SECONDS = 60.0
 
 
 class StreamLoop:
@@ -320,7 +317,7 @@ class StreamLoop:
         heard, self._heard = self._heard, False
         if heard:
             return
-        with explained(self._server, "looking after the stream"), self._in_time():
+        with explained(self._server, "looking after the stream"):
             reader = slot.reader(self._catalog, self._slot)
         if reader != self._stream.pid:
             raise PostgresUnavailable(
@@ -328,16 +325,13 @@ class StreamLoop:
                 remedy="does something between us and the server swallow what is sent? we come back by ourselves",
             )
 
-    def _in_time(self) -> AbstractContextManager[None]:
-        return within(self._catalog, self._patience or _ANSWER_SECONDS)
-
     def _look_for_tables(self) -> None:
         """A table that appears in the selection is copied and streamed: by beginning again from here."""
         now = self._clock.monotonic()
         if now - self._looked_at < _LOOK_SECONDS or self._transactions.open:
             return
         self._looked_at = now
-        with explained(self._server, "looking for new tables"), self._in_time():
+        with explained(self._server, "looking for new tables"):
             shown = visibility.snapshot(self._catalog)
             grown = self._tables.grown(self._catalog)
         unseen = self._connector.unseen

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from typing import cast
-
-import psycopg
 import pytest
 
 from producer.errors import (
@@ -17,7 +13,7 @@ from producer.errors import (
     SlotInUse,
     SlotLost,
 )
-from producer.source.wire import Connection, Server, explain, within
+from producer.source.wire import Server, explain
 
 SERVER = Server(host="h", port=1, user="cdc", dbname="shop", application_name="x", password="s3cret")
 
@@ -78,23 +74,3 @@ def test_what_the_server_could_not_read_is_not_told(state: str, words: str, told
     """Its messages about data end with the data."""
     message = explain(state, words, SERVER, "reading").message
     assert message.endswith(told)
-
-
-def test_the_longest_wait_for_an_answer_is_ours() -> None:
-    """A server that swallows a question: the connection is cut, and the error says why."""
-    ours, theirs = socket.socketpair()
-
-    class Pg:
-        socket = ours.fileno()
-
-    class Swallowing:
-        pgconn = Pg
-
-    with (
-        ours,
-        theirs,
-        pytest.raises(psycopg.OperationalError, match="no answer within 0 s"),
-        within(cast("Connection", Swallowing), 0.01),
-    ):
-        assert ours.recv(1) == b"", "cut"
-        raise psycopg.OperationalError("server closed the connection")
