@@ -223,12 +223,20 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _rule(
         "",
-        ("private key file", "read certificate file", "client certificate", "certificate authentication failed")
-        + ("alert unknown ca", "alert certificate", "alert bad certificate", "alert handshake failure"),
+        (
+            "private key file",
+            "read certificate file",
+            "client certificate",
+            "certificate authentication failed",
+            "alert unknown ca",
+            "alert certificate",
+            "alert bad certificate",
+            "alert handshake failure",
+        ),
         AccessDenied,
         "set database.sslcert and database.sslkey (mode 0600) to a certificate of {user} that the server's "
         "ssl_ca_file vouches for",
-    ),
+    ),  # fmt: skip
     _rule(
         "",
         ("server does not support SSL",),
