@@ -236,7 +236,7 @@ _RULES: tuple[_Rule, ...] = (
         AccessDenied,
         "set database.sslcert and database.sslkey (mode 0600) to a certificate of {user} that the server's "
         "ssl_ca_file vouches for",
-    ),  # fmt: skip
+    ),
     _rule(
         "",
         ("server does not support SSL",),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from dev.secured import Secured
 from dev.stack import Stack
-from tests.harness import Command, Source, source_of, wait_for
-from tests.links import FAULT, TABLE, Watched, ids, patient, silent
+from tests.harness import Command, Source, source_of
+from tests.links import FAULT, TABLE, Watched, ids, silent
 
 Settings = dict[str, object]
 
@@ -101,18 +100,3 @@ def test_a_fast_shutdown_of_postgres_does_not_wait_for_us(
     assert took < 15
     watched.arrived()
     assert running.stop() == 0, running.stderr
-
-
-def test_sigterm_in_the_middle_of_a_transaction(
-    source: Source, command: Command, secured: Secured, settings: Settings, tmp_path: Path
-) -> None:
-    """Both servers slow to answer or not: exit 0, and the whole of it at the next start."""
-    source.execute(TABLE)
-    patient(source, 3)
-    running = command.start("run", settings={**settings, "max.queue.size.in.bytes": 1_000_000})
-    running.wait_for("streaming")
-    source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 100000) i")
-    wait_for(lambda: len(command.records()) > 1000, 30, "a part of it")
-    assert running.stop(seconds=10) == 0, running.stderr
-    assert command.run("run", "--once", settings=settings).returncode == 0
-    assert ids(command) == list(range(1, 100_001))
