@@ -5,12 +5,14 @@ Room: dev (IO). Kafka's documentation, "KRaft"; Java's "Class Data Sharing".
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -30,17 +32,43 @@ LOG4J = """<Configuration><Appenders><Console name="out"><PatternLayout pattern=
 """
 
 
+def cluster_id() -> str:
+    """A new cluster's, as Kafka writes them; none begins with a dash."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
+
+
 class Kafka(Server):
-    """A broker that is its own controller."""
+    """A broker that is its own controller.
+
+    `more` are settings that go before ours; `users` are arguments of --add-scram; a broker of several has a
+    `node` id of its own, all have `cluster` and `voters` in common.
+    """
 
     name = "kafka"
 
-    def __init__(self, folder: Path, data: Path, cache: Path, ports: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Path,
+        cache: Path,
+        ports: Mapping[str, int],
+        *,
+        more: Mapping[str, str] | None = None,
+        users: Sequence[str] = (),
+        node: int = 1,
+        cluster: str = "",
+        voters: str = "",
+    ) -> None:
         super().__init__(folder, data)
         self._cache = cache
         self._port = ports["kafka"]
         self._controller = ports["controller"]
         self._properties = data / "server.properties"
+        self._more = more or {}
+        self._users = users
+        self._node = node
+        self._cluster = cluster or cluster_id()
+        self._voters = voters or f"{node}@{HOST}:{self._controller}"
 
     def prepare(self) -> None:
         """Write the settings, and format the log folder once: unformatted, other feature levels would hold."""
@@ -56,8 +84,8 @@ class Kafka(Server):
         properties = self.data / "format.properties"
         properties.write_text(self._settings(unfinished))
         tool = [str(java(KAFKA_JAVA)), *LEAN, "-cp", self._classes, "kafka.tools.StorageTool"]
-        cluster = run([*tool, "random-uuid"], cwd=Path("/")).strip().splitlines()[-1]
-        run([*tool, "format", "-t", cluster, "-c", str(properties)], cwd=Path("/"))
+        users = [word for user in self._users for word in ("--add-scram", user)]
+        run([*tool, "format", "-t", self._cluster, "-c", str(properties), *users], cwd=Path("/"))
         unfinished.rename(logs)
         properties.unlink()
 
@@ -105,8 +133,8 @@ class Kafka(Server):
     def _settings(self, logs: Path) -> str:
         settings = {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@{HOST}:{self._controller}",
+            "node.id": str(self._node),
+            "controller.quorum.voters": self._voters,
             "listeners": f"PLAINTEXT://{HOST}:{self._port},CONTROLLER://{HOST}:{self._controller}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{self._port}",
             "controller.listener.names": "CONTROLLER",
@@ -129,6 +157,7 @@ class Kafka(Server):
             "share.coordinator.state.topic.min.isr": "1",
             # Its default of 128 MB does not fit a lean heap: the broker would exit at its start.
             "log.cleaner.dedupe.buffer.size": "1048577",
+            **self._more,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 

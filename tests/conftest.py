@@ -9,8 +9,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from dev.secured import Secured
 from dev.stack import Stack
 from tests.harness import Command, Source, source_of
+from tests.proxy import Link
 
 # How fast a busy machine makes up examples is no property of the code.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -38,3 +40,21 @@ def command(stack: Stack, source: Source, tmp_path: Path) -> Iterator[Command]:
     made = Command(stack, source, tmp_path)
     yield made
     made.end()
+
+
+@pytest.fixture(scope="session")
+def detour() -> Iterator[Link]:
+    """The way to `secured`'s broker that can be disturbed."""
+    made = Link(0)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def secured(stack: Stack, detour: Link, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A PostgreSQL and a Kafka of our own, to be taken away, and to be reached by those who prove who they are."""
+    made = Secured(tmp_path_factory.mktemp("secured") / "servers", stack.cache, detour.port)
+    detour.target = made.behind_detour
+    made.start()
+    yield made
+    made.wipe()

@@ -1,9 +1,10 @@
-"""A TCP proxy before a server, for faults that no server makes by itself."""
+"""TCP proxies before a server, for faults that no server makes by itself."""
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -47,3 +48,99 @@ def _pass_on(source: socket.socket, target: socket.socket, doctor: Doctor | None
         while piece := source.recv(65536):
             target.sendall(doctor(piece) if doctor else piece)
         target.shutdown(socket.SHUT_WR)
+
+
+class Link:
+    """A port that leads to a server's, and can be disturbed."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.delay = 0.0
+        """Seconds before each piece is passed on."""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._flows = threading.Event()
+        self._flows.set()
+        self._down = False
+        self._left: int | None = None
+        self._ends: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def down(self) -> None:
+        """Nobody gets through, and who did is cut off."""
+        self._down = True
+        self._cut()
+
+    def cut(self, *, after: int) -> None:
+        """Cut all connections once the server has said so many more bytes: in the middle of a message."""
+        self._left = after
+
+    def down_after(self, size: int) -> None:
+        """As `cut`, and nobody gets through afterwards."""
+        self._left = -size
+
+    @property
+    def is_down(self) -> bool:
+        """Nobody gets through."""
+        return self._down
+
+    def hole(self) -> None:
+        """Connections are taken and stay, and nothing passes."""
+        self._flows.clear()
+
+    def up(self) -> None:
+        """All is well; what was swallowed is lost, and its connections."""
+        if not self._flows.is_set():
+            self._cut()
+        self._down, self._left = False, None
+        self._flows.set()
+
+    def close(self) -> None:
+        """No more of it."""
+        self._listener.close()
+        self.down()
+        self._flows.set()
+
+    def _cut(self) -> None:
+        for end in list(self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self._down:
+                    client.close()
+                    continue
+                try:
+                    server = socket.create_connection(("127.0.0.1", self.target))
+                except OSError:
+                    client.close()
+                    continue
+                self._ends |= {client, server}
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=(source, target, source is server), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, from_server: bool) -> None:
+        with suppress(OSError), source, target:
+            while piece := source.recv(65536):
+                self._flows.wait()
+                time.sleep(self.delay)
+                target.sendall(self._shortened(piece) if from_server else piece)
+            target.shutdown(socket.SHUT_WR)
+        self._ends -= {source, target}
+
+    def _shortened(self, piece: bytes) -> bytes:
+        """What of it passes before the cut."""
+        if self._left is None:
+            return piece
+        left, stays = abs(self._left), self._left < 0
+        if len(piece) < left:
+            left -= len(piece)
+            self._left = -left if stays else left
+            return piece
+        self._left = None
+        self._down |= stays
+        self._cut()
+        return b""

@@ -67,6 +67,8 @@ _BACKOFF_SECONDS = 0.5
 _STANDBY_SECONDS = 1.0
 _STATUS_SHARE = 3
 _STORE_SECONDS = 3.0
+# For an answer beside the stream, where the server has no patience of its own.
+_ANSWER_SECONDS = 60.0
 # What wal2json 2.3 does where a transaction replaces a primary key before its first row, and was asked for that key.
 _OLD_PLUGIN_FAILS = "could not find pg_class tuple for index"
 
@@ -309,6 +311,8 @@ class Runner:
             status_seconds = self._settings.status_update_interval_ms / 1000
             if timeout_ms:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
+            # Meanwhile the stream is not kept alive.
+            source.connection.answer_within(timeout_ms / 1000 or _ANSWER_SECONDS)
             stream.on_notice(LostChanges(self.counters, tables, source.connection).notice)
             to_utf8 = encoding.to_utf8(source.connection, self._server, source.identity.encoding)
             if to_utf8 is not None:
@@ -332,7 +336,7 @@ class Runner:
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                started=self._recovered, marks=marks, wanted=later,
+                patience=timeout_ms / 1000, started=self._recovered, marks=marks, wanted=later,
             )  # fmt: skip
             try:
                 with contextlib.closing(loop):

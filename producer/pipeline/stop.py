@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from types import FrameType
 
+from producer import observe
 from producer.clock import Clock
+from producer.errors import Verdict
+
+_log = observe.logger("producer.stop")
 
 # Container engines send SIGKILL ten seconds after SIGTERM.
 _SECONDS = 8.0
+# A call that waits for a server without a limit of its own (a query, a lock) does not keep us longer than this.
+_LAST_SECONDS = 9.3
 
 
 class Stop:
@@ -41,3 +48,15 @@ class Stop:
         if self.requested:
             os._exit(128 + number)
         self.request()
+        last = threading.Timer(_LAST_SECONDS, _give_up)
+        last.daemon = True
+        last.start()
+
+
+def _give_up() -> None:
+    """End at once: a server does not answer, and nobody knows when it will."""
+    _log.error(
+        "told to stop, and a server does not answer",
+        remedy="is it frozen, or is a table locked? nothing is lost: what is unconfirmed comes again at the next start",
+    )
+    os._exit(Verdict.RETRY.value)

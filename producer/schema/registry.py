@@ -214,7 +214,18 @@ def _list(answer: object) -> list[object]:
 def _without_answer(error: Exception, where: str) -> ProducerError:
     words = f"{where}: {type(error).__name__}: {_USER_INFO.sub('', str(error))}"[:_LONGEST_WORDS]
     if "CERTIFICATE_VERIFY_FAILED" in words:
-        return AccessDenied(words, remedy="set schema.registry.ssl.ca.location to the file of its authority")
+        return AccessDenied(
+            words,
+            remedy="set schema.registry.ssl.ca.location to the file of its authority; the address must bear the "
+            "name that its certificate has",
+        )
+    if "[SSL" in words and "UNEXPECTED_EOF" not in words:
+        # Waiting mends none of the others: it wants a certificate of ours, or speaks no TLS at all.
+        return AccessDenied(
+            words,
+            remedy="does it want schema.registry.ssl.certificate.location (with key.location)? "
+            "is schema.registry.url right about https?",
+        )
     if isinstance(error, httpx.HTTPError):
         return RegistryUnavailable(words, remedy="is schema.registry.url right, and is the registry up?")
     return SchemaRefused(words, remedy=_WRONG_URL)

@@ -20,6 +20,7 @@ _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 _HEADERS = {"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE}
 # A registry that has just started takes seconds for its first schema.
 _TIMEOUT_SECONDS = 30
+_CONNECT_SECONDS = 5
 _RETRY_SECONDS = 0.2
 _PASSING = (408, 429, 500, 502, 503, 504)
 _TLS = ("ca.location", "certificate.location", "key.location", "key.password")
@@ -61,9 +62,8 @@ class RegistryHttp:
                 raise ValueError("there is a login in the address and one beside it")
             login = httpx.BasicAuth(*basic_auth.split(":", 1))
         secure = any(url.startswith("https") for url in self._urls)
-        self._client = httpx.Client(
-            auth=login, headers=_HEADERS, timeout=_TIMEOUT_SECONDS, verify=_tls(tls, secure=secure)
-        )
+        timeout = httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS)
+        self._client = httpx.Client(auth=login, headers=_HEADERS, timeout=timeout, verify=_tls(tls, secure=secure))
 
     def get(self, *path: str) -> object:
         """GET; `path` in parts, as they are. Raises one of FAULTS."""

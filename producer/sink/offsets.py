@@ -243,6 +243,8 @@ class OffsetsTopic:
     def load(self, timeout_s: float) -> Loaded:
         """Read the topic to its end; a later record replaces an earlier one, a null forgets it.
 
+        A position of the same slot never goes back: `_further`.
+
         Raises:
             OperatorError: a value that is ours is not what we write.
             KafkaUnavailable: the end was not reached in time.
@@ -254,7 +256,7 @@ class OffsetsTopic:
         # The topic is shared: of what others keep there, nothing is held.
         for record in self._sink.read(self.topic, timeout_s, self._key.removesuffix(b"}]")):
             if record.key == self._key:
-                offset = None if record.value is None else self._parse(record, _OffsetForm).offset()
+                offset = None if record.value is None else _further(offset, self._parse(record, _OffsetForm).offset())
             elif (table := self._table(record.key)) is not None:
                 tables.pop(table, None)
                 if record.value is not None:
@@ -334,6 +336,16 @@ class OffsetsTopic:
                 remedy="write a null with this key (kafka-console-producer --property parse.key=true "
                 "--property null.marker=NULL): it is then forgotten; snapshot.mode decides the next start",
             ) from error
+
+
+def _further(known: Offset | None, found: Offset) -> Offset:
+    """Of two positions the later one, but the further one where both are of one slot.
+
+    A reader that was cut off, or stopped and went on, may store its last position after its successor has.
+    """
+    if known is None or (known.slot, known.system_id, known.timeline) != (found.slot, found.system_id, found.timeline):
+        return found
+    return known if known.lsn > found.lsn else found
 
 
 def _relation(value: bytes | None) -> Relation | None:

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 )
 
 from producer.errors import AccessDenied, KafkaUnavailable, OperatorError
+from producer.sink.client_log import client_logger
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
 _REQUEST_SECONDS = 30.0
@@ -160,7 +161,7 @@ class Topics:
     def _administrator(self) -> AdminClient:
         if self._admin is None:
             try:
-                self._admin = AdminClient(dict(self._config))
+                self._admin = AdminClient({**self._config, "logger": client_logger(), "error_cb": self._complaints})
             except KafkaException as error:
                 raise refused_settings(error, "admin") from error
         return self._admin

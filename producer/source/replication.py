@@ -189,6 +189,11 @@ class ReplicationStream:
             self.confirm(self.confirmed)
 
     @property
+    def pid(self) -> int:
+        """The server's process that serves us."""
+        return self._pgconn.backend_pid
+
+    @property
     def silent_seconds(self) -> float:
         """Since our last status update."""
         return self._clock.monotonic() - self._sent_at

@@ -119,6 +119,14 @@ def find(connection: Connection, name: str) -> Slot | None:
     )
 
 
+def reader(connection: Connection, name: str) -> int | None:
+    """The server's process that serves the slot now."""
+    row = connection.execute(
+        b"SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = %s", (name,)
+    ).fetchone()
+    return cast("int | None", row[0]) if row else None
+
+
 def identify(connection: Connection) -> Identity:
     """The server's identity and state, from an ordinary session."""
     row = connection.execute(

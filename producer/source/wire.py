@@ -6,11 +6,18 @@ Room: source (IO: PostgreSQL). PostgreSQL manual, "Database Connection Control F
 
 from __future__ import annotations
 
+import math
+import os
+import re
+import socket
+import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
+from psycopg.abc import Params, Query
 from psycopg.conninfo import make_conninfo
 
 from producer.errors import (
@@ -41,8 +48,51 @@ SESSION = {
 }
 ALLOW_WAL2JSON = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json;"
 _IDLE_SESSION_TIMEOUT_SINCE = 140000
+_GUARD_SECONDS = 1.0
 
 Connection = psycopg.Connection[tuple[object, ...]]
+
+
+class Session(Connection):
+    """An ordinary session, whose answers may be given a limit: who swallows a question answers never."""
+
+    _seconds = 0.0
+    _until = math.inf
+    _late = False
+
+    def answer_within(self, seconds: float) -> None:
+        """From now on, cut the connection when a statement takes longer."""
+        guarded, self._seconds = bool(self._seconds), seconds
+        if not guarded:
+            threading.Thread(target=self._guard, name="answers", daemon=True).start()
+
+    def execute(
+        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
+    ) -> psycopg.Cursor[tuple[object, ...]]:
+        """As psycopg's.
+
+        Raises:
+            psycopg.Error: as the server says; OperationalError: there was no answer in time.
+        """
+        if self._seconds:
+            self._until = time.monotonic() + self._seconds
+        try:
+            return super().execute(query, params, prepare=prepare, binary=binary)
+        except psycopg.Error as error:
+            if not self._late:
+                raise
+            raise psycopg.OperationalError(f"no answer within {self._seconds:.0f} s") from error
+        finally:
+            self._until = math.inf
+
+    def _guard(self) -> None:
+        with socket.socket(fileno=os.dup(self.pgconn.socket)) as twin, suppress(OSError):
+            while not self.closed:
+                if time.monotonic() > self._until:
+                    self._late = True
+                    twin.shutdown(socket.SHUT_RDWR)
+                    return
+                time.sleep(min(self._seconds / 4, _GUARD_SECONDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +136,14 @@ class Server:
         return f"{self.user}@{self.host}:{self.port}/{self.dbname}"
 
 
-def connect(server: Server) -> Connection:
+def connect(server: Server) -> Session:
     """Open an ordinary session in autocommit mode.
 
     Raises:
         ProducerError: as `explain` maps the server's words.
     """
     with explained(server):
-        connection = psycopg.connect(server.conninfo(), autocommit=True)
+        connection = Session.connect(server.conninfo(), autocommit=True)
         try:
             _pin(connection)
             with explained(server, "database.initial.statements"):
@@ -136,15 +186,25 @@ def explain(sqlstate: str | None, text: str, server: Server, doing: str = "") ->
 
     libpq gives no SQLSTATE for a refused connection: there the words decide.
     """
-    words = " ".join(text.split())
+    words = " ".join(_without_values(sqlstate, text).split())
     what = f"PostgreSQL {server.where}: {doing + ': ' if doing else ''}{words}"
     for known, fragments, kind, remedy in _RULES:
         if (sqlstate is not None and sqlstate in known) or any(part in words for part in fragments):
             return kind(what, remedy=remedy.format(user=server.user, dbname=server.dbname))
-    if sqlstate is None or sqlstate[:2] in ("08", "53", "57", "58"):
+    if sqlstate is None or sqlstate[:2] in _PASSING:
         return PostgresUnavailable(what, remedy="is the server up, and database.hostname and database.port right?")
     return OperatorError(what, remedy="see the server's log for the details of this error")
 
+
+def _without_values(sqlstate: str | None, text: str) -> str:
+    """What the server says of data that it cannot read ends with the data."""
+    return _VALUE.split(text, maxsplit=1)[0] if sqlstate is not None and sqlstate[:2] in _OF_DATA else text
+
+
+# Connection, a transaction that had to give way, resources, an administrator's hand, the system.
+_PASSING = ("08", "40", "53", "57", "58")
+_OF_DATA = ("22", "23")
+_VALUE = re.compile(r'\n|(?<=:) "| (?="[^"]*" is out of range)')
 
 _Rule = tuple[frozenset[str], tuple[str, ...], type[ProducerError], str]
 
@@ -154,6 +214,35 @@ def _rule(codes: str, fragments: tuple[str, ...], kind: type[ProducerError], rem
 
 
 _RULES: tuple[_Rule, ...] = (
+    _rule(
+        "",
+        ("certificate verify failed", "does not match host name", "root certificate file"),
+        AccessDenied,
+        "set database.sslrootcert to the file of the authority that signed the server's certificate; with "
+        "database.sslmode=verify-full, database.hostname must be a name in it",
+    ),
+    _rule(
+        "",
+        (
+            "private key file",
+            "read certificate file",
+            "client certificate",
+            "certificate authentication failed",
+            "alert unknown ca",
+            "alert certificate",
+            "alert bad certificate",
+            "alert handshake failure",
+        ),
+        AccessDenied,
+        "set database.sslcert and database.sslkey (mode 0600) to a certificate of {user} that the server's "
+        "ssl_ca_file vouches for",
+    ),
+    _rule(
+        "",
+        ("server does not support SSL",),
+        ServerNotReady,
+        "ALTER SYSTEM SET ssl = on; SELECT pg_reload_conf();  or set database.sslmode=prefer",
+    ),
     _rule(
         "28P01",
         ("password authentication failed", "no password supplied"),

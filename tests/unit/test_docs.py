@@ -13,6 +13,8 @@ import pytest
 
 from producer.cli import cli
 from producer.settings import load_settings
+from producer.sink import verdicts
+from producer.source import wire
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -89,6 +91,18 @@ def test_the_topics_page_names_every_fixed_record() -> None:
     page = (ROOT / "docs" / "topics.md").read_text()
     for file in (ROOT / "schemas").glob("*.avsc"):
         assert f"`{json.loads(file.read_text())['connect.name']}`" in page, file
+
+
+def test_the_errors_page_names_what_is_tried_again_and_what_stops() -> None:
+    """True to the code: every error of Kafka's that has a verdict, every class and code of PostgreSQL's."""
+    page = (ROOT / "docs" / "errors.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith(("| PostgreSQL", "| Kafka", "| registry"))]
+    again, stops = (set(re.findall(r"\w+", " ".join(row[column] for row in rows))) for column in (2, 3))
+    assert again >= verdicts._PASSES
+    assert stops >= verdicts._LOGIN | verdicts._RIGHTS | verdicts._UNKNOWN_TOPIC | verdicts._TOO_LARGE
+    assert stops >= verdicts._REMEDIES.keys()
+    assert again >= set(wire._PASSING)
+    assert again | stops >= {code for codes, *_ in wire._RULES for code in codes}
 
 
 def test_nothing_names_a_registry_host_or_a_path_of_a_machine() -> None:

@@ -27,7 +27,7 @@ from producer.sink.protocol import Sink
 from producer.source import slot, timeline
 from producer.source.catalog import Table
 from producer.source.snapshot import Snapshot
-from producer.source.wire import Connection, connect_replication
+from producer.source.wire import Connection, Session, connect_replication
 
 _log = observe.logger("producer.handover")
 
@@ -39,7 +39,7 @@ _COPIES = ("initial", "when_needed", "always")
 class Source:
     """What is known once the source was looked at."""
 
-    connection: Connection
+    connection: Session
     identity: slot.Identity
     found: slot.Slot | None
     loaded: Loaded

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from producer import observe
-from producer.errors import KafkaUnavailable
+from producer.errors import KafkaUnavailable, PostgresUnavailable
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.exactly_once import CommittedProgress
@@ -29,7 +29,7 @@ from producer.pipeline.stream.transactions import Transactions
 from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Sink
-from producer.source import visibility
+from producer.source import slot, visibility
 from producer.source.catalog import Table
 from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream, sent_us
 from producer.source.snapshot import TableReader
@@ -55,12 +55,15 @@ _REPLY_SECONDS = 0.1
 # How far we look ahead for rows that must be read again, to read them together.
 _AHEAD_MESSAGES = 500
 _AHEAD_BYTES = 1_000_000
-# How often we look for tables that appeared in the selection.
+# How often we look for tables that appeared in the selection, and after a stream that is silent.
 _LOOK_SECONDS = 4.0
 
 
 class StreamLoop:
-    """Reads one replication stream until told to stop, or until `target` is reached."""
+    """Reads one replication stream until told to stop, or until `target` is reached.
+
+    `patience` is wal_sender_timeout in seconds: how long the server waits for a word of ours; 0: for ever.
+    """
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class StreamLoop:
         previous_commit: Lsn | None,
         target: Lsn | None,
         status_seconds: float,
+        patience: float,
         started: Callable[[], None],
         marks: Marks,
         wanted: Sequence[Unread],
@@ -113,7 +117,10 @@ class StreamLoop:
         self._resolved_at = self._clock.monotonic()
         self._tables = tables
         self._catalog = catalog
-        self._looked_at = self._clock.monotonic()
+        self._slot = settings.slot_name
+        self._patience = patience
+        self._looked_at = self._watched_at = self._clock.monotonic()
+        self._heard = False
         self._later = LaterReadings(
             server=connector.server,
             clock=connector.clock,
@@ -180,6 +187,7 @@ class StreamLoop:
                 max(1, self._serve_bytes - transactions.unserved_bytes),
             )
             since_tend += taken
+            self._heard |= taken > 0 or code == OTHER
             if taken and self._started is not None:
                 # The server talks: what failed before is over.
                 self._started()
@@ -280,6 +288,7 @@ class StreamLoop:
             self._reached = not self._later.pending
         self._offer_again()
         self._serve()
+        self._watch()
         self._look_for_tables()
         if self._later.pending:
             if not self._retention.pauses:
@@ -290,6 +299,7 @@ class StreamLoop:
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:
             self._sink.flush(0.05)
             self._serve()
+            self._watch()
         if self._exactly is not None:
             self._exactly.stand(transactions.last)
             due = self._exactly.due(transactions.within, quiet=quiet)
@@ -305,6 +315,13 @@ class StreamLoop:
 
     def _serve(self) -> None:
         progress, stream = self._progress, self._stream
+        if 0 < self._patience < stream.silent_seconds:
+            # We were stopped, or a call took long: what is stored now could be behind a successor's.
+            raise PostgresUnavailable(
+                f"PostgreSQL {self._server.where}: we were silent for {stream.silent_seconds:.0f} s, longer than "
+                "wal_sender_timeout: another may read the slot now",
+                remedy="was the process or the machine suspended? we come back by ourselves",
+            )
         if not progress.closing and self._heartbeat.beat():
             self._sink.flush(_GATHER_SECONDS)
         self._sink.poll()
@@ -325,6 +342,27 @@ class StreamLoop:
             stream.confirm(safe)
         elif (self._target is not None or self._later.pending) and silent >= _REPLY_SECONDS:
             stream.confirm(safe, ask=True)
+
+    def _watch(self) -> None:
+        """Look after a stream that is silent: a network that swallows all does not tell that it was given up.
+
+        A fast shutdown of the server is seen too: it ends ordinary sessions first, and the stream's only once all
+        is confirmed, which with Kafka away may be never.
+        """
+        now = self._clock.monotonic()
+        if now - self._watched_at < _LOOK_SECONDS:
+            return
+        self._watched_at = now
+        heard, self._heard = self._heard, False
+        if heard:
+            return
+        with explained(self._server, "looking after the stream"):
+            reader = slot.reader(self._catalog, self._slot)
+        if reader != self._stream.pid:
+            raise PostgresUnavailable(
+                f"PostgreSQL {self._server.where}: the server has given our stream up without our hearing of it",
+                remedy="does something between us and the server swallow what is sent? we come back by ourselves",
+            )
 
     def _look_for_tables(self) -> None:
         """A table that appears in the selection is copied and streamed: by beginning again from here."""

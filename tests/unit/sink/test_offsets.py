@@ -83,3 +83,25 @@ def test_fields_of_a_later_version_are_no_error() -> None:
     value = b'{"lsn":1,"slot":"s","system_id":"2","timeline":3,"lsn_events_processed":9}'
     sink.send("offsets", b'["n",{"server":"p"}]', value, Group())
     assert offsets.load(1).offset == Offset(lsn=Lsn(1), slot="s", system_id="2", timeline=3)
+
+
+def test_a_straggler_does_not_put_the_position_back() -> None:
+    """A reader that was suspended stores its last position behind its successor's: the further one of a slot holds."""
+    sink = MemorySink()
+    offsets = OffsetsTopic(sink, "offsets", name="n", server="p", replication_factor=1)
+    offsets.ensure()
+    further = Offset(lsn=Lsn(20), slot="s", system_id="2", timeline=1)
+    group = Group()
+    for position in (further, Offset(lsn=Lsn(10), slot="s", system_id="2", timeline=1)):
+        offsets.write(position, group)
+    assert offsets.load(1).offset == further
+    for other in (
+        Offset(lsn=Lsn(5), slot="s", system_id="3", timeline=1),
+        Offset(lsn=Lsn(4), slot="s", system_id="3", timeline=2),
+        Offset(lsn=Lsn(3), slot="t", system_id="3", timeline=2),
+    ):
+        offsets.write(other, group)
+        assert offsets.load(1).offset == other
+    offsets.write(None, group)
+    offsets.write(Offset(lsn=Lsn(1), slot="t", system_id="3", timeline=2), group)
+    assert offsets.load(1).offset == Offset(lsn=Lsn(1), slot="t", system_id="3", timeline=2), "forgotten meanwhile"

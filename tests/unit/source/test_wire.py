@@ -35,6 +35,15 @@ SERVER = Server(host="h", port=1, user="cdc", dbname="shop", application_name="x
         ("42501", "ERROR:  permission denied for table t", AccessDenied, "GRANT SELECT"),
         ("57P01", "FATAL:  terminating connection due to administrator command", PostgresUnavailable, "up"),
         (None, "server closed the connection unexpectedly", PostgresUnavailable, "up"),
+        ("40P01", "ERROR:  deadlock detected", PostgresUnavailable, "up"),
+        (None, "SSL SYSCALL error: EOF detected", PostgresUnavailable, "up"),
+        (None, "connection failed: SSL error: certificate verify failed", AccessDenied, "database.sslrootcert"),
+        (None, 'server certificate for "a" does not match host name "b"', AccessDenied, "database.hostname"),
+        (None, 'root certificate file "/a" does not exist', AccessDenied, "database.sslrootcert"),
+        (None, 'private key file "/a" has group or world access', AccessDenied, "mode 0600"),
+        (None, "SSL error: tlsv1 alert unknown ca", AccessDenied, "database.sslcert"),
+        ("28000", "FATAL:  connection requires a valid client certificate", AccessDenied, "database.sslcert"),
+        (None, "server does not support SSL, but SSL was required", ServerNotReady, "ssl = on"),
         ("XX000", "ERROR:  invalid memory alloc request size 1080000003", OperatorError, "log"),
     ],
 )
@@ -50,3 +59,18 @@ def test_the_password_is_never_shown() -> None:
     """Neither by repr nor by the name that messages use."""
     assert "s3cret" not in repr(SERVER)
     assert SERVER.where == "cdc@h:1/shop"
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "told"),
+    [
+        ("22P02", 'invalid input syntax for type integer: "s3 "" cret"', "invalid input syntax for type integer:"),
+        ("22P02", 'invalid input syntax for type json\nDETAIL:  Token "s3cret" is invalid.', "for type json"),
+        ("22003", 'value "s3cret" is out of range for type integer', "value"),
+        ("22008", 'ERROR:  date/time field value out of range: "s3cret\nx"', "out of range:"),
+    ],
+)
+def test_what_the_server_could_not_read_is_not_told(state: str, words: str, told: str) -> None:
+    """Its messages about data end with the data."""
+    message = explain(state, words, SERVER, "reading").message
+    assert message.endswith(told)

@@ -1,0 +1,162 @@
+"""The links to the three servers, each away, cut, swallowed, slow and frozen: all recover by themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from dev.cluster import Cluster
+from dev.secured import Secured
+from dev.stack import Stack
+from tests.harness import Command, Source, wait_for
+from tests.links import FAULT, TABLE, Watched, ids, patient, peak_bytes, silent
+from tests.proxy import Link
+
+
+@pytest.fixture
+def link() -> Iterator[Link]:
+    """A way to a server that the test names."""
+    made = Link(0)
+    yield made
+    made.close()
+
+
+def test_the_link_to_postgres(source: Source, command: Command, link: Link) -> None:
+    """Away at the start, cut in the middle of a message, swallowing all, slow: back by itself, nothing lost."""
+    source.execute(TABLE)
+    patient(source, 3)
+    link.target = source.stack.postgres_port
+    link.down()
+    running = command.start("run", settings={"database.port": link.port})
+    running.wait_for(FAULT)
+    link.up()
+    running.wait_for("streaming")
+    watched = Watched(source, command, running)
+    for disturb in (lambda: link.cut(after=700), link.hole):
+        watched.insert(3)
+        watched.arrived()
+        before = watched.faults()
+        disturb()
+        watched.insert(5)
+        watched.another_fault(before)
+        link.up()
+        watched.arrived()
+        watched.unrepeated()
+    link.delay = 0.05
+    watched.insert(50)
+    watched.arrived()
+    watched.unrepeated()
+    link.delay = 0
+    assert running.stop() == 0, running.stderr
+
+
+def test_the_link_to_kafka(source: Source, command: Command, secured: Secured, detour: Link, stack: Stack) -> None:
+    """Away at the start, cut in the middle of an answer, swallowing all, frozen: the slot's connection stays."""
+    source.execute(TABLE)
+    patient(source, 2)
+    command.bootstrap_servers = secured.bootstrap_servers
+    limit = 1_000_000
+    settings: dict[str, object] = {
+        "bootstrap.servers": f"127.0.0.1:{detour.port}", "max.queue.size.in.bytes": limit,
+    }  # fmt: skip
+    detour.down()
+    running = command.start("run", settings=settings)
+    running.wait_for(FAULT)
+    detour.up()
+    running.wait_for("streaming")
+    watched = Watched(source, command, running)
+    watched.insert(3)
+    watched.arrived()
+    before, walsender, memory = watched.faults(), watched.walsender(), peak_bytes(running)
+    detour.cut(after=50)
+    watched.insert(20)
+    watched.arrived()
+    detour.hole()
+    watched.insert(20)
+    silent(stack, 3)
+    detour.up()
+    watched.arrived()
+    with secured.frozen_kafka():
+        source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1000, 50999) i")
+        silent(stack, 4)
+        assert watched.walsender() == walsender
+        assert peak_bytes(running) - memory < 30 * limit
+    wait_for(lambda: len(ids(command)) == 50043, 60, "the rows of the large transaction")
+    assert watched.walsender() == walsender
+    assert watched.faults() == before
+    watched.unrepeated()
+    assert running.stop() == 0, running.stderr
+
+
+def test_the_link_to_the_registry(source: Source, command: Command, link: Link) -> None:
+    """Away at the start, in the first snapshot and exactly at a schema change, slow; the stream needs it only then."""
+    tables = [f"t{number}" for number in range(60)]
+    source.execute(TABLE, *(f"CREATE TABLE {name} (id int PRIMARY KEY)" for name in tables))
+    source.execute(*(f"INSERT INTO {name} VALUES (1)" for name in [*tables, "t"]))
+    address = re.sub(r":\d+/", f":{link.port}/", source.stack.registry_url)
+    link.target = int(source.stack.registry_url.split(":")[2].partition("/")[0])
+    link.down()
+    running = command.start("run", settings={"schema.registry.url": address})
+    running.wait_for(FAULT)
+    assert source.confirmed_lsn() is None, "no slot is made that would hold the log back"
+    # The schemas of 32 tables are registered before there is a slot, in 64 answers of some 200 bytes; then 58 more.
+    link.up()
+    link.down_after(17_000)
+    wait_for(lambda: link.is_down, 20, "it goes away while tables are copied")
+    before = running.stderr.count(FAULT)
+    wait_for(lambda: running.stderr.count(FAULT) > before, 20, "it is missed")
+    assert source.confirmed_lsn() is not None, "the slot was made"
+    link.up()
+    wait_for(lambda: len({record.topic for record in command.records()}) == 61, 30, "all tables' rows")
+    source.execute("INSERT INTO t VALUES (2, '')")
+    wait_for(lambda: ids_of_t(command) == [1, 2], 30, "a row of a known shape")
+    link.down()
+    source.execute("INSERT INTO t VALUES (3, '')", "ALTER TABLE t ADD w int", "INSERT INTO t VALUES (4, '', 4)")
+    before = running.stderr.count(FAULT)
+    wait_for(lambda: running.stderr.count(FAULT) > before, 20, "it is missed")
+    assert ids_of_t(command) == [1, 2, 3]
+    link.up()
+    link.delay = 0.3
+    source.execute("INSERT INTO t VALUES (5, '', 5)")
+    wait_for(lambda: ids_of_t(command) == [1, 2, 3, 4, 5], 30, "the rows of the new shape")
+    assert running.stop() == 0, running.stderr
+
+
+def ids_of_t(command: Command) -> list[int]:
+    """In the order of the topic, repeats left out."""
+    found: list[Any] = [record.value for record in command.records("public.t")]
+    return list(dict.fromkeys(value["after"]["id"] for value in found))
+
+
+def test_a_broker_of_three_dies(source: Source, command: Command, stack: Stack, tmp_path: Path) -> None:
+    """kill -9 of the partition's leader under load, acks of two: nothing lost, nothing out of order, no standstill."""
+    cluster = Cluster(tmp_path / "cluster", stack.cache)
+    try:
+        cluster.start()
+        source.execute(TABLE)
+        command.bootstrap_servers = cluster.bootstrap_servers
+        settings: dict[str, object] = {"bootstrap.servers": cluster.bootstrap_servers}
+        running = command.start("run", settings=settings)
+        running.wait_for("streaming")
+        watched = Watched(source, command, running)
+        watched.insert(50)
+        watched.arrived()
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
+        topic = admin.list_topics(timeout=10).topics[f"{command.prefix}.public.t"]
+        assert len(topic.partitions[0].replicas) == 3
+        watched.insert(200)
+        cluster.kill(topic.partitions[0].leader)
+        watched.insert(200)
+        watched.arrived(60)
+        watched.unrepeated()
+        assert running.stop() == 0, running.stderr
+        values: list[Any] = [record.value for record in command.records()]
+        order = [value["after"]["id"] for value in values]
+        assert list(dict.fromkeys(order)) == list(range(450))
+    finally:
+        cluster.wipe()

@@ -1,0 +1,96 @@
+"""Topics that somebody changes under a running producer: it stops and says so, nothing is lost silently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from tests.harness import Command, Running, Source
+from tests.links import TABLE, Watched
+
+# How long the client takes an unknown topic for one that brokers have only not heard of yet: 30 s by default.
+SOON: dict[str, object] = {
+    "producer.override.topic.metadata.propagation.max.ms": 1000,
+    "producer.override.topic.metadata.refresh.interval.ms": 1000,
+}
+
+
+@pytest.fixture
+def admin(command: Command) -> AdminClient:
+    """Somebody with all rights."""
+    return AdminClient({"bootstrap.servers": command.bootstrap_servers, "log_level": 0})
+
+
+def begun(source: Source, command: Command, settings: Mapping[str, object]) -> tuple[Watched, Running]:
+    """A producer whose topic holds three rows."""
+    source.execute(TABLE)
+    running = command.start("run", settings=settings)
+    running.wait_for("streaming")
+    watched = Watched(source, command, running)
+    watched.insert(3)
+    watched.arrived()
+    return watched, running
+
+
+def set_topic(admin: AdminClient, topic: str, **values: str) -> None:
+    """Alter its configuration."""
+    entries = [
+        ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in values.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result(10)
+
+
+def test_a_topic_that_is_deleted(source: Source, command: Command, admin: AdminClient) -> None:
+    """Exit 3 once a row has nowhere to go, the slot stays; the next start makes the topic and sends the row."""
+    watched, running = begun(source, command, SOON)
+    topic = f"{command.prefix}.public.t"
+    admin.delete_topics([topic])[topic].result(10)
+    confirmed = source.confirmed_lsn()
+    watched.insert()
+    assert running.process.wait(40) == 3, running.stderr
+    assert topic in running.stderr
+    assert "create the topic" in running.stderr
+    assert source.confirmed_lsn() == confirmed
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    assert [record.key for record in command.records()] == [{"id": 3}], "what was in the topic is gone with it"
+
+
+def test_a_topic_that_is_made_compacted(source: Source, command: Command, admin: AdminClient) -> None:
+    """A truncate has no key, and a compacted topic refuses it: exit 3 with the remedy, nothing behind it confirmed."""
+    watched, running = begun(source, command, {})
+    set_topic(admin, f"{command.prefix}.public.t", cleanup_policy="compact")
+    watched.insert()
+    watched.arrived()
+    confirmed = source.confirmed_lsn()
+    source.execute("TRUNCATE t")
+    assert running.process.wait(30) == 3, running.stderr
+    assert "cleanup.policy" in running.stderr
+    assert source.confirmed_lsn() == confirmed
+    set_topic(admin, f"{command.prefix}.public.t", cleanup_policy="delete")
+    assert command.run("run", "--once").returncode == 0
+    assert [record.value and record.value["op"] for record in command.records()] == ["c"] * 4 + ["t"]
+
+
+def test_a_topic_whose_limit_is_lowered(source: Source, command: Command, admin: AdminClient) -> None:
+    """Exit 4 with the position, nothing lost once it is raised again."""
+    watched, running = begun(source, command, {"producer.override.compression.type": "none"})
+    set_topic(admin, f"{command.prefix}.public.t", max_message_bytes="200")
+    watched.insert()
+    assert running.process.wait(30) == 4, running.stderr
+    assert "max.message.bytes" in running.stderr
+    assert "commits by" in running.stderr
+    set_topic(admin, f"{command.prefix}.public.t", max_message_bytes="1048588")
+    assert command.run("run", "--once").returncode == 0
+    assert [record.key for record in command.records()] == [{"id": number} for number in range(4)]

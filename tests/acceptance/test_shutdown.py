@@ -1,0 +1,102 @@
+"""Told to stop, or PostgreSQL is, while somebody does not answer: bounded time, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dev.secured import Secured
+from dev.stack import Stack
+from tests.harness import Command, Source, source_of
+from tests.links import FAULT, TABLE, Watched, ids, silent
+
+Settings = dict[str, object]
+
+
+@pytest.fixture
+def source(secured: Secured) -> Iterator[Source]:
+    """A database of the server that may be stopped."""
+    with source_of(secured.postgres, f"t{secrets.token_hex(5)}") as made:
+        yield made
+
+
+@pytest.fixture
+def settings(secured: Secured, command: Command) -> Settings:
+    """Where the servers that may be stopped are."""
+    command.bootstrap_servers = secured.bootstrap_servers
+    return {"database.port": secured.postgres.postgres_port, "bootstrap.servers": secured.bootstrap_servers}
+
+
+@pytest.mark.parametrize("when", ["streaming", "copying", "beginning"])
+def test_sigterm_while_postgres_is_frozen(
+    source: Source, command: Command, secured: Secured, settings: Settings, stack: Stack, when: str
+) -> None:
+    """Exit 0 or 5 within the ten seconds that container engines give, whatever was asked of the server."""
+    source.execute(TABLE)
+    if when == "copying":
+        source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 100000) i")
+    rows = source.rows("SELECT id FROM t ORDER BY id")
+    running = command.start("run", settings=settings) if when != "beginning" else None
+    if running is not None:
+        running.wait_for("streaming" if when == "streaming" else "snapshot of a table begins")
+    with secured.frozen_postgres():
+        if running is None:
+            running = command.start("run", settings=settings)
+        # Longer than it takes us to look for new tables.
+        silent(stack, 5)
+        since = time.monotonic()
+        assert running.stop(seconds=15) in (0, 5), running.stderr
+        assert time.monotonic() - since < 10
+    done = command.run("run", "--once", settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert ids(command) == [row[0] for row in rows]
+
+
+def test_sigterm_while_kafka_is_frozen(
+    source: Source, command: Command, secured: Secured, settings: Settings, stack: Stack
+) -> None:
+    """Exit 5 within ten seconds, also while reading has paused at the limit; what is unconfirmed comes again."""
+    source.execute(TABLE)
+    running = command.start("run", settings={**settings, "max.queue.size.in.bytes": 10_000})
+    running.wait_for("streaming")
+    with secured.frozen_kafka():
+        source.execute(*(f"INSERT INTO t VALUES ({n}, repeat('x', 300))" for n in range(100)))
+        silent(stack, 1)
+        since = time.monotonic()
+        assert running.stop(seconds=15) == 5, running.stderr
+        assert time.monotonic() - since < 10
+    assert command.run("run", "--once", settings=settings).returncode == 0
+    assert ids(command) == list(range(100))
+
+
+@pytest.mark.parametrize("kafka", ["well", "frozen", "frozen, reading has paused"])
+def test_a_fast_shutdown_of_postgres_does_not_wait_for_us(
+    source: Source, command: Command, secured: Secured, settings: Settings, kafka: str
+) -> None:
+    """It ends soon, unconfirmed changes or not: nothing is confirmed that is not acked, and nothing is lost."""
+    source.execute(TABLE)
+    limit = 10_000 if kafka.endswith("paused") else 10_000_000
+    running = command.start("run", settings={**settings, "max.queue.size.in.bytes": limit})
+    running.wait_for("streaming")
+    watched = Watched(source, command, running)
+    watched.insert(10)
+    watched.arrived()
+    since = time.monotonic()
+    if kafka == "well":
+        watched.insert(100)
+        secured.postgres.stop("postgres")
+        took = time.monotonic() - since
+    else:
+        with secured.frozen_kafka():
+            watched.insert(100)
+            since = time.monotonic()
+            secured.postgres.stop("postgres")
+            took = time.monotonic() - since
+    running.wait_for(FAULT)
+    secured.postgres.start("postgres")
+    assert took < 15
+    watched.arrived()
+    assert running.stop() == 0, running.stderr
