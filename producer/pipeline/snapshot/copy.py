@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaException
 
-from producer import observe
+from producer import crash_points, observe
 from producer.acks import Tracker
 from producer.errors import ConversionError, KafkaUnavailable, ProducerError
 from producer.events import Position
@@ -191,6 +191,7 @@ class SnapshotCopy:
         else:
             moved = self._plain_rows(copy, reader)
         if moved:
+            crash_points.reach("mid_copy")
             self._bars.advance(copy.table.qualified_name, moved)
             self._counters.snapshot_rows += moved
         return moved
@@ -343,6 +344,7 @@ class SnapshotCopy:
             if tracker.failure is not None:
                 raise map_kafka_error(tracker.failure, "delivering the snapshot")
         for copy in [copy for copy in self._unmarked if copy.complete and copy.tracker.idle]:
+            crash_points.reach("table_acked")
             self._unmarked.remove(copy)
             self._write_mark(copy)
 

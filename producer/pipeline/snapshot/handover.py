@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from producer import observe
+from producer import crash_points, observe
 from producer.clock import Clock
 from producer.errors import ProducerError, SlotLost
 from producer.lsn import ZERO, Lsn
@@ -95,6 +95,7 @@ class Handover:
             replication = connect_replication(server)
             stack.callback(replication.close)
             made = slot.create(replication, server, settings.slot_name, settings.plugin_name)
+            crash_points.reach("slot_made")
             try:
                 offset = self._offset(made.consistent_point, running=wants_rows)
                 snapshot = None
@@ -117,6 +118,7 @@ class Handover:
         if self._connector.stop.requested:
             return None
         if not unseen:
+            crash_points.reach("snapshot_done")
             self._tables.were_read()
             offset = replace(offset, snapshot="completed")
             self._store(offset)

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from producer import observe
+from producer import crash_points, observe
 from producer.errors import KafkaUnavailable
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
@@ -269,6 +269,8 @@ class StreamLoop:
         progress, stream = self._progress, self._stream
         if self._heartbeat.beat():
             self._sink.flush(_GATHER_SECONDS)
+        if not progress.tracker.idle:
+            crash_points.reach("produced")
         self._sink.poll()
         safe = progress.step()
         if progress.failure is not None:

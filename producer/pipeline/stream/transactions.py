@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaException
 
+from producer import crash_points
 from producer.acks import Group
 from producer.clock import Clock
 from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
@@ -245,6 +246,7 @@ class Transactions:
         self._misfits.take_headers()
         self._send(topic, old, walker.old_value, [("__debezium.newkey", new)])
         self._tombstone(topic, old)
+        crash_points.reach("key_change")
         self._send(topic, new, walker.value, created)
         self._fast.ordinal += 2
 
