@@ -82,7 +82,7 @@ class Chaos:
         if wanted.soak is not None:
             scene = self._scene("soak", wanted.seed, seconds=wanted.soak * 60 + 600)
             if not self._made(scene, "the soak", lambda: soak(scene, wanted.soak * 60, say)):
-                failed.append("the soak")
+                failed.append(f"--soak {wanted.soak:g}")
         else:
             for script in scripts(wanted.seed, wanted.kills, wanted.rounds):
                 if wanted.scene not in (None, script.number):
@@ -90,8 +90,7 @@ class Chaos:
                 if wanted.minutes is not None and time.monotonic() - self._began > wanted.minutes * 60:
                     say(f"{wanted.minutes:g} minutes are over: the scenes from {script.number} on are left out")
                     break
-                scene = self._scene(f"chaos{script.number}", f"{wanted.seed}/{script.number}")
-                if not self._made(scene, f"scene {script.number}", lambda: self._play(scene, script)):
+                if not self._play(script):
                     failed.append(f"--scene {script.number}")
         return self._tell(failed)
 
@@ -100,10 +99,15 @@ class Chaos:
         folder.mkdir(parents=True)
         return Scene(self._stack, name, folder, seed, settings=self._settings, seconds=seconds)
 
-    def _play(self, scene: Scene, script: Script) -> None:
-        self._round(scene, script.beginning, SNAPSHOT[script.beginning])
-        for name in script.faults:
-            self._round(scene, name, STREAM[name])
+    def _play(self, script: Script) -> bool:
+        scene = self._scene(f"chaos{script.number}", f"{self._arguments.seed}/{script.number}")
+
+        def faults() -> None:
+            self._round(scene, script.beginning, SNAPSHOT[script.beginning])
+            for name in script.faults:
+                self._round(scene, name, STREAM[name])
+
+        return self._made(scene, f"scene {script.number}", faults)
 
     def _round(self, scene: Scene, name: str, fault: Fault) -> None:
         try:
