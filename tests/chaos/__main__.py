@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 from dev.shell import StackError
 from dev.stack import Stack
 from producer.errors import ProducerError
-from tests.chaos.faults import SNAPSHOT, STREAM, Fault
+from tests.chaos.faults import SNAPSHOT, Fault, stream
 from tests.chaos.plan import Script, scripts
 from tests.chaos.scene import Failed, Scene
 from tests.chaos.soak import soak
@@ -71,6 +71,7 @@ class Chaos:
         self._stack = stack
         self._arguments = arguments
         self._settings: Mapping[str, object] = _EXACTLY_ONCE if arguments.exactly_once else {}
+        self._stream = stream(exactly_once=arguments.exactly_once)
         self._table = Table()
         self._began = time.monotonic()
 
@@ -84,7 +85,7 @@ class Chaos:
             if not self._made(scene, "the soak", lambda: soak(scene, wanted.soak * 60, say)):
                 failed.append(f"--soak {wanted.soak:g}")
         else:
-            for script in scripts(wanted.seed, wanted.kills, wanted.rounds):
+            for script in scripts(self._stream, wanted.seed, wanted.kills, wanted.rounds):
                 if wanted.scene not in (None, script.number):
                     continue
                 if wanted.minutes is not None and time.monotonic() - self._began > wanted.minutes * 60:
@@ -105,7 +106,7 @@ class Chaos:
         def faults() -> None:
             self._round(scene, script.beginning, SNAPSHOT[script.beginning])
             for name in script.faults:
-                self._round(scene, name, STREAM[name])
+                self._round(scene, name, self._stream[name])
 
         return self._made(scene, f"scene {script.number}", faults)
 
@@ -161,7 +162,7 @@ class Chaos:
             "failed": failed,
         }
         table.save(_RESULTS, facts)
-        say(f"\n{table.markdown((*SNAPSHOT, *STREAM, 'soak'))}\n")
+        say(f"\n{table.markdown((*SNAPSHOT, *self._stream, 'soak'))}\n")
         total = table.total
         self._say(
             f"seed {self._arguments.seed}, {table.scenes} scenes, {table.transactions} transactions, {table.looks} looks: "

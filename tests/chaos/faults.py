@@ -12,16 +12,13 @@ from tests.harness import wait_for
 Fault = Callable[[Scene], None]
 KILL = "kill -9"
 # How often a point may be reached before it is the one to die at.
-STREAM_POINTS = {
-    "produced": 30,
-    "acked": 8,
-    "offset_sent": 8,
-    "offset_acked": 8,
-    "key_change": 8,
-}
+STREAM_POINTS = {"produced": 30, "key_change": 8}
+AT_LEAST_ONCE_POINTS = {"acked": 8, "offset_sent": 8, "offset_acked": 8}
+EXACTLY_ONCE_POINTS: dict[str, int] = {}
+"""Reached with exactly.once.support=required, which does not reach those above it."""
 SCHEMA_POINT = "schema_asked"
 SNAPSHOT_POINTS = {"slot_made": 1, "mid_copy": 8, "table_acked": 3, "snapshot_done": 1}
-POINTS = (*SNAPSHOT_POINTS, *STREAM_POINTS, SCHEMA_POINT)
+POINTS = (*SNAPSHOT_POINTS, *STREAM_POINTS, *AT_LEAST_ONCE_POINTS, *EXACTLY_ONCE_POINTS, SCHEMA_POINT)
 
 
 def _kill(scene: Scene) -> None:
@@ -105,9 +102,14 @@ def _slow(server: str) -> Fault:
     return run
 
 
-KILLERS: dict[str, Fault] = {
+
+def _at_points(points: dict[str, int]) -> dict[str, Fault]:
+    return {f"kill at: {point}": _at_point(point, most) for point, most in points.items()}
+
+
+_KILLERS: dict[str, Fault] = {
     KILL: _kill,
-    **{f"kill at: {point}": _at_point(point, most) for point, most in STREAM_POINTS.items()},
+    **_at_points(STREAM_POINTS),
     f"kill at: {SCHEMA_POINT}": _at_schema_point,
     "Kafka's answers lost, then kill -9": _answers_lost,
     "SIGTERM": _terminate,
@@ -123,7 +125,12 @@ SURVIVED: dict[str, Fault] = {
     **{f"{name}: black hole": _black_hole(link) for name, link in (("PostgreSQL", "postgres"), ("Kafka", "kafka"))},
     **{f"{name}: slow link": _slow(link) for name, link in (("PostgreSQL", "postgres"), ("Kafka", "kafka"))},
 }
-STREAM = {**KILLERS, **SURVIVED}
+"""What one process must live through."""
+
+
+def stream(*, exactly_once: bool = False) -> dict[str, Fault]:
+    """The faults beside the stream."""
+    return {**_KILLERS, **_at_points(EXACTLY_ONCE_POINTS if exactly_once else AT_LEAST_ONCE_POINTS), **SURVIVED}
 
 
 def _first_at_point(point: str, most: int) -> Fault:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from tests.chaos.faults import KILL, SNAPSHOT, STREAM
+from tests.chaos.faults import KILL, SNAPSHOT
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Script:
     faults: Sequence[str]
 
 
-def scripts(seed: int, kills: int, rounds: int) -> list[Script]:
-    """So many rounds of kill -9, and of each other fault."""
+def scripts(names: Iterable[str], seed: int, kills: int, rounds: int) -> list[Script]:
+    """So many rounds of kill -9, and of each other fault in the stream and in the snapshot."""
     chance = random.Random(seed)
-    stream = [name for name in STREAM for _ in range(kills if name == KILL else rounds)]
+    stream = [name for name in names for _ in range(kills if name == KILL else rounds)]
     beginnings = [name for name in SNAPSHOT for _ in range(rounds)]
     chance.shuffle(stream)
     chance.shuffle(beginnings)
