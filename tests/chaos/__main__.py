@@ -165,9 +165,9 @@ class Chaos:
         say(f"\n{table.markdown((*SNAPSHOT, *self._stream, 'soak'))}\n")
         total = table.total
         self._say(
-            f"seed {self._arguments.seed}, {table.scenes} scenes, {table.transactions} transactions, {table.looks} looks: "
-            f"{total.rounds} rounds, {total.events} events, {total.lost} lost, {total.out_of_order} out of order, "
-            f"{total.repeated} repeated; {_RESULTS.name}"
+            f"seed {self._arguments.seed}, {table.scenes} scenes, {table.transactions} transactions, "
+            f"{table.looks} looks: {total.rounds} rounds, {total.events} events, {total.lost} lost, "
+            f"{total.out_of_order} out of order, {total.repeated} repeated; {_RESULTS.name}"
         )
         if failed:
             say(f"failed: {', '.join(failed)}; again: python -m tests.chaos --seed {self._arguments.seed} "

@@ -102,7 +102,6 @@ def _slow(server: str) -> Fault:
     return run
 
 
-
 def _at_points(points: dict[str, int]) -> dict[str, Fault]:
     return {f"kill at: {point}": _at_point(point, most) for point, most in points.items()}
 
@@ -161,4 +160,3 @@ SNAPSHOT: dict[str, Fault] = {
     "snapshot, Kafka: kill -9": _in_snapshot(lambda scene: scene.crash("kafka")),
 }
 """Each is how a scene begins."""
-

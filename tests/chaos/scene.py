@@ -62,7 +62,14 @@ class Scene:
     """Load, producer, faults one after the other, then the judge."""
 
     def __init__(
-        self, stack: Stack, name: str, folder: Path, seed: object, *, settings: Mapping[str, object], seconds: float = 600
+        self,
+        stack: Stack,
+        name: str,
+        folder: Path,
+        seed: object,
+        *,
+        settings: Mapping[str, object],
+        seconds: float = 600,
     ) -> None:
         self.stack = stack
         self.chance = random.Random(f"{seed}")

@@ -1,4 +1,4 @@
-"""The three tables, and one that is not captured: their columns, their first rows, random values for them, and how a topic shows them."""
+"""The tables: their columns, their first rows, random values for them, how a topic shows them; one is not captured."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ import psycopg
 from dev.shell import StackError
 from dev.stack import Stack
 from producer.errors import ProducerError
-from tests.harness import Command, Running, Source, wait_for
 from tests.chaos.confirms import Confirms
 from tests.chaos.judge import judge, state_of
 from tests.chaos.load import WRITERS, Writer, started
 from tests.chaos.tables import SETTINGS, fill
+from tests.harness import Command, Running, Source, wait_for
 
 _LIMIT_SECONDS = 8 * 60
 # Between two changes of one writer: 20,000 changes take a minute, and the faults fall among them.

@@ -21,9 +21,7 @@ def _records(told: Sequence[Told]) -> list[Record]:
     found: list[Record] = []
 
     def add(key: int, value: object) -> None:
-        found.append(
-            Record(topic=TOPIC, partition=0, offset=len(found), timestamp_ms=0, key={"id": key}, value=value)
-        )
+        found.append(Record(topic=TOPIC, partition=0, offset=len(found), timestamp_ms=0, key={"id": key}, value=value))
 
     for op, key, version, lsn, ordinal in told:
         after = None if version is None else {"id": key, "version": version}

@@ -1,4 +1,4 @@
-"""Named moments to die at: only where the environment says so, at the right reaching, and all of them known to chaos."""
+"""Named moments to die at: only where the environment says so, at the right reaching; chaos knows them all."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def test_the_process_dies_at_the_reaching_that_was_asked_for() -> None:
 def test_chaos_knows_every_point() -> None:
     """A point that nobody dies at proves nothing; one that is in no code cannot be reached."""
     reached = [
-        name for file in _PRODUCER.rglob("*.py") for name in re.findall(r'crash_points\.reach\("(\w+)"\)', file.read_text())
+        name
+        for file in _PRODUCER.rglob("*.py")
+        for name in re.findall(r'crash_points\.reach\("(\w+)"\)', file.read_text())
     ]
     assert sorted(reached) == sorted(POINTS)
