@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke bench bench-peers plot demo clean
+.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke chaos chaos-short bench bench-peers plot demo clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,12 @@ downstream: build ## our events through Debezium's JDBC sink into a second datab
 
 smoke: build ## kill -9, restarts, then count what was lost
 	@$(PYTHON) -m tests.smoke
+
+chaos: build ## 200 kill -9 and 20 of each other fault, the table of what came of them
+	@$(PYTHON) -m tests.chaos
+
+chaos-short: build ## 3 kill -9 and one of each other fault
+	@$(PYTHON) -m tests.chaos --short
 
 bench: build ## beside pg_recvlogical, COPY and producing ready bytes, in one run
 	@$(PYTHON) -m bench

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from producer.errors import DecodeError
+
 # Inside a value every quote is escaped, so this stands nowhere else.
 # Behind a column's type stands its value, behind one of the primary key's nothing.
 _NAME = re.compile(rb'"type":"(.*?)"(,"value":|\})', re.DOTALL)
@@ -23,14 +25,22 @@ class TypeNames:
         self._known: dict[bytes, bytes] = {}
 
     def with_oids(self, message: bytes) -> bytes:
-        """The same row as wal2json 2.5 prints it."""
+        """The same row as wal2json 2.5 prints it.
+
+        Raises:
+            DecodeError: a type's name is no UTF-8.
+        """
         return _NAME.sub(self._replaced, message)
 
     def _replaced(self, name: re.Match[bytes]) -> bytes:
         known = self._known.get(name[1])
         if known is not None:
             return known + name[2]
-        oid = self._oid_of(name[1].decode())
+        try:
+            words = name[1].decode()
+        except UnicodeDecodeError as error:
+            raise DecodeError("a type's name that is no UTF-8", remedy="report it with the plugin's version") from error
+        oid = self._oid_of(words)
         # Signed, as that release prints it.
         text = b'"typeoid":%d' % (oid - 2 * _HALF if oid >= _HALF else oid)
         if oid:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
+from producer import crash_points
 from producer.acks import Group, Tracker
 from producer.clock import Clock
 from producer.lsn import Lsn
@@ -98,13 +99,16 @@ class Progress:
                 return self.confirmable
             if group.failure is not None:
                 return self.confirmable
+            crash_points.reach("offset_acked")
             self._writing = None
             self._stored = offset
             self.confirmable = max(self.confirmable, offset.lsn)
         safe = self.tracker.advance()
         compares = self._compares and not self._stored.reconcile
         if safe > self._stored.lsn or self._completed or compares:
+            crash_points.reach("acked")
             self._write(self._at(safe))
+            crash_points.reach("offset_sent")
         return self.confirmable
 
     @property

@@ -153,7 +153,16 @@ class ReplicationStream:
         return True
 
     def keepalive(self, message: bytes) -> Lsn:
-        """Take a keep-alive: its walEnd, up to which all was sent; notes whether a reply is asked."""
+        """Take a keep-alive: its walEnd, up to which all was sent; notes whether a reply is asked.
+
+        Raises:
+            DecodeError: it is cut off.
+        """
+        if len(message) != _KEEPALIVE.size:
+            raise DecodeError(
+                f"a keep-alive of {len(message)} bytes instead of {_KEEPALIVE.size}",
+                remedy="is there something between us and PostgreSQL that changes what is sent? else report it",
+            )
         wal_end, _, reply = _KEEPALIVE.unpack_from(message)
         if reply:
             self.reply_requested = True

@@ -67,3 +67,23 @@ def test_a_broken_row_is_left_out_on_an_operator_s_word(source: Source, command:
         (1, 1), (3, 3),
     ]  # fmt: skip
     assert 2 not in {record.key["id"] for record in records}
+
+
+def test_a_truncate_outside_of_a_transaction(source: Source, command: Command) -> None:
+    """Which the plugin never sends: exit 4, nothing sent; read as it was written, the stream goes on."""
+    source.execute(TABLE)
+    settings: dict[str, object] = {"message.prefix.include.list": "public"}
+    assert command.run("run", "--once", settings=settings).returncode == 0
+    source.execute("SELECT pg_logical_emit_message(false, 'public', 't')", "INSERT INTO t VALUES (1)")
+    names = (b'"prefix":"public","content":"t"', b'"schema":"public",  "table":"t"')
+    with (
+        doctored(source.stack.postgres_port, b'"action":"M"', b'"action":"T"') as inner,
+        doctored(inner, *names) as port,
+    ):
+        broken = {**settings, "database.port": port, "database.sslmode": "disable"}
+        done = command.run("run", "--once", settings=broken)
+    assert done.returncode == 4, done.stderr
+    assert "outside of any transaction" in done.stderr
+    assert command.records("public.t") == []
+    assert command.run("run", "--once", settings=settings).returncode == 0
+    assert [record.key["id"] for record in command.records("public.t")] == [1]

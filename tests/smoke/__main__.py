@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -18,20 +19,19 @@ import psycopg
 from dev.shell import StackError
 from dev.stack import Stack
 from producer.errors import ProducerError
+from tests.chaos.confirms import Confirms
+from tests.chaos.judge import judge, state_of
+from tests.chaos.load import WRITERS, Writer, started
+from tests.chaos.tables import SETTINGS, fill
 from tests.harness import Command, Running, Source, wait_for
-from tests.smoke.confirms import Confirms
-from tests.smoke.judge import judge
-from tests.smoke.load import WRITERS, Writer, started
-from tests.smoke.tables import fill
 
 _LIMIT_SECONDS = 8 * 60
 # Between two changes of one writer: 20,000 changes take a minute, and the faults fall among them.
 _PACE = 0.003 * WRITERS
 _RECOVER_SECONDS = 90
 _TOLD_LINES = 25
-_SETTINGS = {"topic.creation.default.partitions": 3}
 # The snapshot must last long enough to be killed in its midst.
-_SLOW_SNAPSHOT = {**_SETTINGS, "max.queue.size.in.bytes": 100_000}
+_SLOW_SNAPSHOT = {**SETTINGS, "max.queue.size.in.bytes": 100_000}
 
 
 class Failed(Exception):
@@ -114,7 +114,7 @@ class Smoke:
         )  # fmt: skip
         self._confirms.start()
         kills = wanted.kills
-        self._start(_SLOW_SNAPSHOT if kills else _SETTINGS)
+        self._start(_SLOW_SNAPSHOT if kills else SETTINGS)
         if kills:
             self._kill_in_snapshot()
         faults = ["kafka", "postgres"] + ["kill"] * (kills - 1)
@@ -186,14 +186,14 @@ class Smoke:
         code = running.stop()
         if code:
             raise Failed(f"the stop ended with {code}")
-        once = self._command.run("run", "--once", settings=_SETTINGS, seconds=120)
+        once = self._command.run("run", "--once", settings=SETTINGS, seconds=120)
         if once.returncode:
             raise Failed(f"run --once ended with {once.returncode}:\n{once.stderr}")
         self._confirms.end()
 
     def _judge(self) -> int:
         transactions = [made for writer in self._writers for made in writer.transactions]
-        verdict = judge(self._source, self._command.records(), transactions, self._confirms.looks)
+        verdict = judge(state_of(self._source), self._command.records(), transactions, self._confirms.looks)
         for difference in verdict.differences[: _TOLD_LINES * 2]:
             say(f"  {difference}")
         if not verdict.good:
@@ -206,8 +206,8 @@ class Smoke:
             f"Kafka in {verdict.looks} looks ({after_kill} after a kill), {verdict.stale} older than a row read again"
         )
         say(
-            f"smoke: {self._arguments.rows} rows, {verdict.events} events, {verdict.lost} lost, "
-            f"{verdict.out_of_order} out of order, {verdict.repeated} repeated"
+            f"smoke: {self._arguments.rows} rows, {verdict.total('events')} events, {verdict.total('lost')} lost, "
+            f"{verdict.total('out_of_order')} out of order, {verdict.total('repeated')} repeated"
         )
         return 0 if verdict.good else 1
 
@@ -217,8 +217,8 @@ class Smoke:
                 raise Failed(f"{writer.name}: {writer.failure!r}")
         return sum(writer.changed for writer in self._writers)
 
-    def _start(self, settings: dict[str, int] | None = None) -> None:
-        self._running = self._command.start("run", settings=settings or _SETTINGS)
+    def _start(self, settings: Mapping[str, object] | None = None) -> None:
+        self._running = self._command.start("run", settings=settings or SETTINGS)
 
     def _alive(self) -> Running:
         running = self._running

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaException
 
-from producer import observe
+from producer import crash_points, observe
 from producer.errors import ConversionError, KafkaUnavailable
 from producer.events import Position
 from producer.lsn import Lsn
@@ -227,6 +227,7 @@ class SnapshotCopy:
         if part.held is not None and copy.last is not None:
             self._release(copy, "true" if copy.rows else "first_in_data_collection")
         if moved:
+            crash_points.reach("mid_copy")
             self._bars.advance(copy.table.qualified_name, moved)
             self._counters.snapshot_rows += moved
         return moved
@@ -391,6 +392,8 @@ class SnapshotCopy:
     def _mark_done(self, copy: TableCopy) -> None:
         """Data acked, then the mark: a mark never speaks of a row that may be missing."""
         done = copy.take_done()
+        if done:
+            crash_points.reach("chunk_acked")
         if copy.read and not copy.unacked and not copy.unread.waiting:
             self._unmarked.remove(copy)
             if self._before_mark is not None:

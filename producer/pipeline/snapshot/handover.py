@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from producer import observe
+from producer import crash_points, observe
 from producer.errors import ProducerError, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.pipeline import exactly_once, stages
@@ -138,6 +138,7 @@ class Handover:
             replication = connect_replication(server)
             stack.callback(replication.close)
             made = self._create(replication)
+            crash_points.reach("slot_made")
             try:
                 offset = self._offset(made.consistent_point, running=wants_rows)
                 snapshot = None
@@ -201,6 +202,7 @@ class Handover:
                 "the snapshot is paused, the slot holds back too much: the stream goes first", tables_left=left
             )
         if not unseen:
+            crash_points.reach("snapshot_done")
             self._tables.were_read()
             offset = replace(offset, snapshot="completed")
             self._store(offset)

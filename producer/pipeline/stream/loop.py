@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from producer import observe
+from producer import crash_points, observe
 from producer.errors import KafkaUnavailable, PostgresUnavailable
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
@@ -324,6 +324,8 @@ class StreamLoop:
             )
         if not progress.closing and self._heartbeat.beat():
             self._sink.flush(_GATHER_SECONDS)
+        if not progress.tracker.idle:
+            crash_points.reach("produced")
         self._sink.poll()
         safe = progress.step()
         if progress.failure is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaException
 
+from producer import crash_points
 from producer.acks import Group
 from producer.clock import Clock
 from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
@@ -306,6 +307,7 @@ class Transactions:
         if not self._skips.leaves_out(self._next_position(), topic):
             self._send(topic, old, walker.old_value, [("__debezium.newkey", new)])
             self._tombstone(topic, old)
+        crash_points.reach("key_change")
         if not self._skips.leaves_out(self._next_position(1), topic):
             self._send(topic, new, walker.value, created)
         self._fast.ordinal += 2

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from producer import crash_points
 from producer.errors import SchemaRefused
 from producer.events import Relation
 from producer.schema import avro, differences, plan
@@ -104,13 +105,15 @@ class Plans:
             SchemaRefused: the registry does not take it; what differs from the shape before is said.
         """
         try:
-            return self.register([relation], exact=exact)[0]
+            shape = self.register([relation], exact=exact)[0]
         except SchemaRefused as error:
             words = differences.in_words(past[0], relation) if past else ""
             raise SchemaRefused(
                 f"table {relation.qualified_name}: {words or 'its schema differs'}: {error.message}",
                 remedy=error.remedy,
             ) from error
+        crash_points.reach("schema_asked")
+        return shape
 
     def schema_text(self, id: int) -> str:
         """What the registry knows under an id."""

@@ -25,7 +25,6 @@ _SLOT = (
     "SELECT confirmed_flush_lsn - '0/0', active_pid FROM pg_replication_slots "
     "WHERE slot_name = '{}' AND confirmed_flush_lsn IS NOT NULL"
 )
-_EVERY_SECONDS = 0.2
 
 
 class Look(NamedTuple):
@@ -35,28 +34,25 @@ class Look(NamedTuple):
     ends: dict[Place, int]
     killed: bool
 
-    def ahead(self, commit_lsn: int, place: Place, offset: int) -> bool:
-        """True when the event was confirmed here, and came into its topic only later."""
-        return commit_lsn < self.confirmed and offset >= self.ends.get(place, 0)
-
 
 class Confirms(threading.Thread):
     """Looks a few times each second, and when asked."""
 
-    def __init__(self, source: Source, prefix: str) -> None:
+    def __init__(self, source: Source, prefix: str, every_seconds: float = 0.2) -> None:
         super().__init__(daemon=True, name="confirms")
         self._source = source
         self._topics = table_topics(prefix)
         self._ended = threading.Event()
+        self._every_seconds = every_seconds
         self._known: dict[Place, int] = {}
         self._lock = threading.Lock()
         self.looks: list[Look] = []
 
     def run(self) -> None:
         """Look, until told to end; servers may be away."""
-        while not self._ended.wait(_EVERY_SECONDS):
+        while not self._ended.wait(self._every_seconds):
             with contextlib.suppress(psycopg.Error, ProducerError):
-                self._look(killed=False)
+                self.look()
 
     def end(self) -> None:
         """Look no more."""
@@ -67,7 +63,7 @@ class Confirms(threading.Thread):
         """What a killed producer has confirmed, once the server has taken its last word."""
         wait_for(lambda: self.slot()[1] is None, 60, "the slot's reader ends")
         with contextlib.suppress(ProducerError):
-            self._look(killed=True)
+            self.look(killed=True)
             return True
         return False  # Kafka is away: a later look sees the same confirmed LSN, or a higher one
 
@@ -95,9 +91,16 @@ class Confirms(threading.Thread):
             time.sleep(0.05)
         return time.monotonic() - began
 
-    def _look(self, *, killed: bool) -> None:
+    def look(self, *, killed: bool = False) -> Look:
+        """One look.
+
+        Raises:
+            ProducerError: Kafka is away.
+        """
         confirmed = self.slot()[0]
-        self.looks.append(Look(confirmed, self._ends(), killed))
+        look = Look(confirmed, self._ends(), killed)
+        self.looks.append(look)
+        return look
 
     def _ends(self) -> dict[Place, int]:
         """The ends; a broker that has only just started may not know them all, but none goes back."""

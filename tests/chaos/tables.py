@@ -1,4 +1,4 @@
-"""The three tables: their columns, their first rows, random values for them, and how a topic shows them."""
+"""The tables: their columns, their first rows, random values for them, how a topic shows them; one is not captured."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 TABLES = ("orders", "lines", "notes")
+SETTINGS = {"topic.creation.default.partitions": 3, "table.exclude.list": "public.marks"}
 KEYS = {"orders": ("id",), "lines": ("order_id", "line"), "notes": ("id",)}
 
 SCHEMA = """
@@ -21,6 +22,7 @@ CREATE TABLE lines (order_id bigint, line int, version bigint NOT NULL, tags tex
                     amount float8, PRIMARY KEY (order_id, line));
 CREATE TABLE notes (id bigint PRIMARY KEY, version bigint NOT NULL, body jsonb, raw bytea, ref uuid, big text,
                     small smallint);
+CREATE TABLE marks (token text PRIMARY KEY);
 ALTER TABLE notes REPLICA IDENTITY FULL;
 ALTER TABLE orders ALTER memo SET STORAGE EXTERNAL;
 ALTER TABLE notes ALTER big SET STORAGE EXTERNAL;

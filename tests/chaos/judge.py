@@ -2,7 +2,10 @@
 
 * lost: a change that a writer committed behind the slot's consistent point, and that no record shows.
 * out of order: a record whose position was never seen before for its key, and that is not greater than
-  every position seen before for that key. A repeat (a position of this key seen before) is only counted.
+  every position seen before for that key; and a stream event behind which one of its key is left out: what is
+  delivered again begins somewhere, and goes on without a gap.
+* repeated: a position of this key seen before, or another snapshot row of it. Only counted, unless `once`; but what a
+  look has seen confirmed must not come again behind it.
 * everything else is a difference, told in words: a transaction rolled back or unknown that is in a topic,
   an event that is not what was written, a redelivery that says something else than before, a row that a
   consumer would hold otherwise than the table does.
@@ -10,15 +13,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 
+from producer.sink import consume
 from producer.sink.reader import Record
+from tests.chaos.confirms import Look
+from tests.chaos.load import Change, Transaction
+from tests.chaos.tables import KEYS, TABLES, normal, shown
 from tests.harness import Source
-from tests.smoke.confirms import Look
-from tests.smoke.load import Change, Transaction
-from tests.smoke.tables import KEYS, TABLES, normal, shown
 
 Position = tuple[int, int]
 Place = tuple[str, tuple[int, ...]]
@@ -28,14 +35,30 @@ _SHOWN = 5
 _SNAPSHOT = 0
 
 
+class Round(NamedTuple):
+    """A stretch of the run that is told of by its name: to these ends of the topics, and to this LSN."""
+
+    name: str
+    ends: dict[consume.Place, int]
+    lsn: int
+
+
 @dataclass(slots=True)
-class Verdict:
-    """What was found; `differences` names table and key."""
+class Counts:
+    """Of one name's rounds."""
 
     events: int = 0
     lost: int = 0
     out_of_order: int = 0
     repeated: int = 0
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found; `differences` names table and key."""
+
+    counts: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
+    """By the round's name."""
     ahead: int = 0
     stale: int = 0
     """Stream events that are older than a snapshot row of their key seen before: told, not judged."""
@@ -43,10 +66,33 @@ class Verdict:
     transactions: int = 0
     differences: list[str] = field(default_factory=list)
 
+    def total(self, name: str) -> int:
+        """One of the counts, of all rounds."""
+        return sum(getattr(counts, name) for counts in self.counts.values())
+
     @property
     def good(self) -> bool:
         """True when nothing speaks against the promise."""
-        return not (self.lost or self.out_of_order or self.ahead or self.differences)
+        return not (self.total("lost") or self.total("out_of_order") or self.ahead or self.differences)
+
+
+class _Rounds:
+    """Whose round it was."""
+
+    def __init__(self, verdict: Verdict, rounds: Sequence[Round]) -> None:
+        self._verdict = verdict
+        self._rounds = rounds
+        self._last = rounds[-1].name if rounds else ""
+
+    def of(self, record: Record) -> Counts:
+        """The counts of the round in which a record came."""
+        place = record.topic, record.partition
+        found = (each.name for each in self._rounds if record.offset < each.ends.get(place, 0))
+        return self._verdict.counts[next(found, self._last)]
+
+    def at(self, lsn: int) -> Counts:
+        """The counts of the round in which something was committed."""
+        return self._verdict.counts[next((each.name for each in self._rounds if lsn < each.lsn), self._last)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +108,11 @@ class _Event:
     after: dict[str, Any] | None
 
     @property
+    def snapshot(self) -> bool:
+        """Whether it is a row of a reading."""
+        return self.position[1] == _SNAPSHOT
+
+    @property
     def where(self) -> str:
         record = self.record
         return (
@@ -75,27 +126,41 @@ class _Event:
 
 
 def judge(
-    source: Source, records: Sequence[Record], transactions: Sequence[Transaction], looks: Sequence[Look]
+    tables: State,
+    records: Sequence[Record],
+    transactions: Sequence[Transaction],
+    looks: Sequence[Look],
+    rounds: Sequence[Round] = (),
+    *,
+    once: bool = False,
 ) -> Verdict:
-    """Compare the topics with the tables, and with what the writers committed."""
+    """Compare the topics with the tables, and with what the writers committed; `once`: nothing may be repeated."""
     verdict = Verdict(looks=len(looks))
+    whose = _Rounds(verdict, rounds)
     events = [_event(record) for record in records if record.value is not None]
-    verdict.events = len(events)
-    first = _order(verdict, events)
+    for event in events:
+        whose.of(event.record).events += 1
+    first = _order(verdict, events, whose, once=once)
     _stale(verdict, events)
-    _account(verdict, first, events, {made.xid: made for made in transactions})
-    _confirmed(verdict, first, looks)
+    # An id of before a crash of the server may be given again: the transaction that was committed has it.
+    made = sorted(transactions, key=lambda transaction: transaction.committed)
+    _account(verdict, first, events, {transaction.xid: transaction for transaction in made}, whose)
+    _confirmed(verdict, events, looks)
     consumers: tuple[tuple[str, Callable[[Sequence[Record]], State]], ...] = (
         ("in order", _in_order),
         ("by position", lambda records: _by_position([_event(r) for r in records if r.value is not None])),
     )
-    with source.connect() as connection:
-        tables = {table: shown(connection, table) for table in TABLES}
     for name, fold in consumers:
         state = fold(records)
         for table in TABLES:
             _compare(verdict, f"{table}, a consumer {name}", state.get(table, {}), tables[table])
     return verdict
+
+
+def state_of(source: Source) -> State:
+    """The tables, as their topics should show them."""
+    with source.connect() as connection:
+        return {table: shown(connection, table) for table in TABLES}
 
 
 def _event(record: Record) -> _Event:
@@ -111,28 +176,56 @@ def _key(record: Record, table: str) -> tuple[int, ...]:
     return tuple(key[name] for name in KEYS[table])
 
 
-def _order(verdict: Verdict, events: Sequence[_Event]) -> list[_Event]:
+def _order(verdict: Verdict, events: Sequence[_Event], whose: _Rounds, *, once: bool) -> list[_Event]:
     """Count repeats and what is out of order; the events without their repeats."""
-    seen: dict[Place, dict[Position, _Event]] = {}
+    seen: dict[Place, dict[Position, _Event]] = defaultdict(dict)
     highest: dict[Place, Position] = {}
+    order = _Order()
+    copied: set[Place] = set()
     first: list[_Event] = []
     for event in events:
         place = event.table, event.key
-        of_key = seen.setdefault(place, {})
-        before = of_key.get(event.position)
+        counts = whose.of(event.record)
+        before = seen[place].get(event.position)
+        repeated = before is not None
+        if event.snapshot:
+            repeated |= place in copied
+            copied.add(place)
+        elif not order.follows(place, event.position):
+            counts.out_of_order += 1
+            verdict.differences.append(f"an event of its key before it was left out: {event.where}")
+        if repeated:
+            counts.repeated += 1
+            if once:
+                verdict.differences.append(f"repeated: {event.where}")
         if before is not None:
-            verdict.repeated += 1
             # A value read again is the current one: it may differ, and the header says so.
-            if event.position[1] != _SNAPSHOT and not event.record.headers and not _same(before, event):
+            if not event.snapshot and not event.record.headers and not _same(before, event):
                 verdict.differences.append(f"delivered again with another content: {event.where}")
             continue
-        of_key[event.position] = event
+        seen[place][event.position] = event
         first.append(event)
         if event.position < highest.get(place, event.position):
-            verdict.out_of_order += 1
+            counts.out_of_order += 1
             verdict.differences.append(f"out of order, behind {highest[place]}: {event.where}")
         highest[place] = max(event.position, highest.get(place, event.position))
     return first
+
+
+class _Order:
+    """The stream's events of each key: what comes again begins anywhere, and goes on without a gap."""
+
+    def __init__(self) -> None:
+        self._number: dict[Place, dict[Position, int]] = defaultdict(dict)
+        self._last: dict[Place, int] = {}
+
+    def follows(self, place: Place, position: Position) -> bool:
+        """Take the next event of a key; False when one was left out before it."""
+        numbers = self._number[place]
+        number = numbers.setdefault(position, len(numbers))
+        last = self._last.get(place, -1)
+        self._last[place] = number
+        return number <= last + 1
 
 
 def _same(one: _Event, other: _Event) -> bool:
@@ -144,18 +237,24 @@ def _same(one: _Event, other: _Event) -> bool:
 def _stale(verdict: Verdict, events: Sequence[_Event]) -> None:
     rows: dict[Place, int] = {}
     for event in events:
-        if event.after is not None and event.position[1] == _SNAPSHOT:
+        if event.after is not None and event.snapshot:
             rows[event.table, event.key] = event.after["version"]
         elif event.after is not None and event.after["version"] < rows.get((event.table, event.key), 0):
             verdict.stale += 1
 
 
-def _account(verdict: Verdict, first: Sequence[_Event], events: Sequence[_Event], made: dict[int, Transaction]) -> None:
+def _account(
+    verdict: Verdict,
+    first: Sequence[_Event],
+    events: Sequence[_Event],
+    made: dict[int, Transaction],
+    whose: _Rounds,
+) -> None:
     """Each committed transaction is in the topics event by event, and nothing else is."""
-    start = min((event.position[0] for event in events if event.position[1] == _SNAPSHOT), default=0)
+    start = min((event.position[0] for event in events if event.snapshot), default=0)
     found: dict[int, dict[int, _Event]] = {}
     for event in first:
-        if event.position[1] == _SNAPSHOT:
+        if event.snapshot:
             continue
         of_xid = found.setdefault(event.xid, {})
         if event.position[1] in of_xid:
@@ -171,7 +270,7 @@ def _account(verdict: Verdict, first: Sequence[_Event], events: Sequence[_Event]
         verdict.transactions += 1
         for ordinal, change in enumerate(transaction.changes, 1):
             if ordinal not in shown:
-                verdict.lost += 1
+                whose.at(transaction.low).lost += 1
                 verdict.differences.append(
                     f"lost: {change}, ordinal {ordinal} of {len(transaction.changes)} of xid {xid}, "
                     f"committed in {transaction.low}..{transaction.high}"
@@ -183,15 +282,22 @@ def _account(verdict: Verdict, first: Sequence[_Event], events: Sequence[_Event]
         ]
 
 
-def _confirmed(verdict: Verdict, first: Sequence[_Event], looks: Sequence[Look]) -> None:
-    for event in first:
-        record = event.record
-        place = record.topic, record.partition
-        for look in looks:
-            if event.position[1] != _SNAPSHOT and look.ahead(event.position[0], place, record.offset):
-                verdict.ahead += 1
-                verdict.differences.append(f"confirmed ({look.confirmed}) before Kafka had it: {event.where}")
-                break
+def _confirmed(verdict: Verdict, events: Sequence[_Event], looks: Sequence[Look]) -> None:
+    """What was confirmed came before the look that saw it confirmed, and never again behind it."""
+    # A server that was killed may go back in what it has confirmed; what was confirmed once counts.
+    confirmed = list(accumulate((look.confirmed for look in looks), max))
+    seen: set[tuple[Place, Position]] = set()
+    for event in events:
+        if event.snapshot:
+            continue
+        record, event_id = event.record, ((event.table, event.key), event.position)
+        at = bisect_right(confirmed, event.position[0])
+        # Ends only grow: the earliest look that is beyond the event is the strictest.
+        if at < len(looks) and record.offset >= looks[at].ends.get((record.topic, record.partition), 0):
+            how = "came again, and was confirmed" if event_id in seen else "confirmed before Kafka had it"
+            verdict.ahead += 1
+            verdict.differences.append(f"{how} ({confirmed[at]}): {event.where}")
+        seen.add(event_id)
 
 
 def _in_order(records: Sequence[Record]) -> State:
