@@ -97,7 +97,13 @@ class CommittedProgress(Progress):
     """
 
     def __init__(
-        self, offsets: OffsetsTopic, start: Offset, clock: Clock, transactions: Transactions, interval_s: float, mark: str
+        self,
+        offsets: OffsetsTopic,
+        start: Offset,
+        clock: Clock,
+        transactions: Transactions,
+        interval_s: float,
+        mark: str,
     ) -> None:
         """`mark` is the fingerprint of the stream to come."""
         super().__init__(offsets, start, clock)
