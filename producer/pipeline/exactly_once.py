@@ -105,7 +105,13 @@ class CommittedProgress(Progress):
     """
 
     def __init__(
-        self, offsets: OffsetsTopic, start: Offset, clock: Clock, transactions: Transactions, interval_s: float, mark: str
+        self,
+        offsets: OffsetsTopic,
+        start: Offset,
+        clock: Clock,
+        transactions: Transactions,
+        interval_s: float,
+        mark: str,
     ) -> None:
         """`mark` is the fingerprint of the stream to come."""
         super().__init__(offsets, start, clock)
@@ -114,7 +120,9 @@ class CommittedProgress(Progress):
         self._fingerprint = mark
         self._read = start.lsn
         """Everything up to here was handed to the sink."""
-        self._part = self.resumed = start.part if start.part is not None and start.part.fingerprint == mark else None
+        self._part = start.part if start.part is not None and start.part.fingerprint == mark else None
+        self.resumed = None if self._part is None else Position(self._part.commit_lsn, self._part.ordinal)
+        """The last event of those that were sent before: what comes again of them is not sent."""
         self._void = False
         self._began_at: float | None = None
         self._committed_at = clock.monotonic() - interval_s

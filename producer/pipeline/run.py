@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
+from functools import partial
 
 from producer import __version__, observe
 from producer.clock import Clock
@@ -242,9 +243,10 @@ class Runner:
                 self._own_only(source, start.offset.lsn, sink, offsets)
             raise
         tables.stream()
+        own = partial(exactly_once.own, sink, offsets, source.loaded, self._clock, self._stop)
         progress = self._progress(start.offset, tables, sink, offsets)
         try:
-            self._read(connector, source, tables, sink, marks, progress, start.later)
+            self._read(connector, source, tables, sink, own, marks, progress, start.later)
         except (NoTypeOids, OperatorError) as error:
             old = isinstance(error, NoTypeOids) or _OLD_PLUGIN_FAILS in error.message
             if self._type_names and isinstance(error, NoTypeOids):
@@ -264,7 +266,7 @@ class Runner:
                 if not progress.stored:
                     raise KafkaUnavailable("Kafka did not commit in time", remedy="are the brokers up?") from error
             progress = self._progress(progress.position, tables, sink, offsets)
-            self._read(connector, source, tables, sink, marks, progress, start.later)
+            self._read(connector, source, tables, sink, own, marks, progress, start.later)
 
     def _progress(self, start: Offset, tables: Tables, sink: Sink, offsets: OffsetsTopic) -> Progress:
         settings = self._settings
@@ -297,6 +299,7 @@ class Runner:
         source: Source,
         tables: Tables,
         sink: Sink,
+        own: Callable[[Callable[[], object]], None],
         marks: Marks,
         progress: Progress,
         later: list[Unread],
@@ -325,9 +328,7 @@ class Runner:
                 stream.rewrite(TypeNames(lambda name: self._type_oid(source.connection, name)).with_oids)
             known = self._start(stream, offset.lsn, options)
             self._demand_place(source.connection, offset.lsn)
-            exactly_once.own(
-                sink, offsets, source.loaded, self._clock, self._stop, lambda: stream.stay_alive(status_seconds)
-            )
+            own(lambda: stream.stay_alive(status_seconds))
             self._again = False
             tables.plans.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
             tables.plans.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known

@@ -161,15 +161,15 @@ class KafkaSink:
         """Flush for at most so long, give up the rest, end; how many records were given up.
 
         Their groups learn of it as of any failed delivery. Without the purge the client would wait
-        for the brokers for ever.
+        for the brokers for ever. So it would for the end of a transaction: a client that could not abort is only let go.
         """
-        if self.transactions is not None:
-            self.transactions.abort(timeout_s)
+        aborted = self.transactions is None or self.transactions.abort(timeout_s)
         left = self.flush(timeout_s)
         if left:
             self._producer.purge()
             self.flush(_PURGE_SECONDS)
-        self._producer.close()
+        if aborted:
+            self._producer.close()
         return left
 
     @property

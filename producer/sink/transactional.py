@@ -6,7 +6,6 @@ Room: sink (IO: Kafka). Kafka documentation, "Message Delivery Semantics"; KIP-9
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 from confluent_kafka import KafkaException, Producer
@@ -69,12 +68,15 @@ class KafkaTransactions:
         self.touched = False
         return True
 
-    def abort(self, timeout_s: float) -> None:
-        """Abort what is open. Where that fails, the broker does it when the id is taken over, or its time is out."""
+    def abort(self, timeout_s: float) -> bool:
+        """Abort what is open. False: the broker will, when the id is taken over, or when its time is out."""
         if self.begun:
-            self.begun = False
-            with contextlib.suppress(KafkaException):
+            try:
                 self._producer.abort_transaction(timeout_s)
+            except KafkaException:
+                return False
+            self.begun = False
+        return True
 
     def _later(self, error: KafkaException, what: str) -> bool:
         """False where the same call may be repeated; else raise what the error means."""

@@ -146,7 +146,9 @@ class Handover:
                     snapshot = self._snapshot(len(self._tables.chosen), made.snapshot_name)
                     stack.callback(snapshot.close)
                 replication.close()
-                exactly_once.own(self._sink, self._offsets, self._source.loaded, self._connector.clock, self._connector.stop)
+                exactly_once.own(
+                    self._sink, self._offsets, self._source.loaded, self._connector.clock, self._connector.stop
+                )
                 self._store(offset)
             except BaseException:
                 replication.close()

@@ -125,7 +125,7 @@ def test_a_message_outside_of_transactions_is_covered_by_a_later_lsn() -> None:
 
 def test_a_part_is_resumed_under_the_same_selection_only() -> None:
     """Under another, ordinals mean something else."""
-    for mark, resumed in (("f", PART), ("g", None)):
+    for mark, resumed in (("f", Position(Lsn(50), 3)), ("g", None)):
         sink, clock = _sink(), StillClock()
         assert _progress(sink, clock, replace(START, part=PART), mark).resumed == resumed
 
