@@ -20,10 +20,6 @@ def _other_than(*supported: object) -> Callable[[Any], bool]:
 NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "replication.method": (_other_than("LOG_BASED"), "only LOG_BASED is"),
     "plugin.name": (_other_than("wal2json"), "only wal2json is"),
-    "snapshot.mode": (
-        _other_than("initial", "initial_only", "when_needed", "no_data", "never", "always"),
-        "initial, initial_only, when_needed, no_data, always are",
-    ),
     "http.listen": (_SET, "the HTTP interface is not"),
     "value.subject.name.strategy": (_other_than("TopicNameStrategy"), "only TopicNameStrategy is"),
 }

@@ -8,8 +8,8 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from tests.acceptance.test_later_readings import Writers, judge
 from tests.harness import Command, Source, folded, wait_for
+from tests.writers import Writers, judge
 
 WHEN_NEEDED: dict[str, object] = {"snapshot.mode": "when_needed"}
 COMPACTED: dict[str, object] = {"topic.creation.default.cleanup.policy": "compact"}
@@ -106,7 +106,9 @@ def test_a_topic_whose_keys_cannot_be_known(source: Source, command: Command) ->
     admin = AdminClient({"bootstrap.servers": command.bootstrap_servers})
     for answer in admin.delete_records([TopicPartition(f"{command.prefix}.public.t", 0, 1)]).values():
         answer.result(10)
-    source.execute(f"SELECT pg_replication_slot_advance('{source.slot}', pg_current_wal_lsn())")
+    source.execute(
+        "INSERT INTO t VALUES (3)", f"SELECT pg_replication_slot_advance('{source.slot}', pg_current_wal_lsn())"
+    )
     before = source.confirmed_lsn()
     done = command.run("run", "--once", settings=WHEN_NEEDED)
     assert done.returncode == 3, done.stderr

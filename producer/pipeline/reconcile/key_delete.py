@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import fastavro
 
@@ -42,7 +43,7 @@ class KeyDelete:
                 remedy="take the column's mask away, or its topic cleanup.policy=delete",
             )
         self._plan = plan
-        schema = lossless(json.loads(shape.schemas.key_schema))
+        schema: Any = lossless(json.loads(shape.schemas.key_schema))
         # Each column's end is where the key would end if the column were its last.
         self._parts = [
             fastavro.parse_schema({**schema, "fields": schema["fields"][: count + 1]}) for count in range(len(plan.key))
