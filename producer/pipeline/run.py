@@ -93,8 +93,10 @@ class Runner:
         while not stop.requested:
             sink = stages.sink(self._settings)
             try:
-                if self._with(sink):
-                    return
+                # Any question to the catalogue may find the connection gone.
+                with explained(self._server, "asking the catalogue"):
+                    if self._with(sink):
+                        return
             except TemporaryError as error:
                 if self._stop.requested and isinstance(error, KafkaUnavailable):
                     # Told to stop, and Kafka does not take what is in flight: not an orderly end.
@@ -233,7 +235,7 @@ class Runner:
                 started=self._recovered, offsets=offsets, wanted=later,
             )  # fmt: skip
             try:
-                with contextlib.closing(loop):
+                with explained(self._server, "asking the catalogue"), contextlib.closing(loop):
                     loop.run()
             except (PostgresUnavailable, NoTypeOids):
                 # What Kafka has acked meanwhile need not come again.
