@@ -121,8 +121,10 @@ class Runner:
         while not stop.requested:
             sink = stages.sink(self._settings, transactional=True)
             try:
-                if self._with(sink):
-                    return
+                # Any question to the catalogue may find the connection gone.
+                with explained(self._server, "asking the catalogue"):
+                    if self._with(sink):
+                        return
             except SlotLost as error:
                 # Found while it ran; the next look finds the same, and recovers.
                 if self._settings.snapshot_mode != "when_needed" or isinstance(error, RetentionExceeded):
@@ -340,7 +342,7 @@ class Runner:
                 patience=timeout_ms / 1000, started=self._recovered, marks=marks, wanted=later,
             )  # fmt: skip
             try:
-                with contextlib.closing(loop):
+                with explained(self._server, "asking the catalogue"), contextlib.closing(loop):
                     loop.run()
             except (PostgresUnavailable, NoTypeOids, DataError) as error:
                 # What Kafka has acked meanwhile need not come again; what lies before a row that stops us is to be

@@ -137,3 +137,19 @@ def test_the_stream_is_cut_and_begins_again(source: Source, command: Command) ->
     assert running.process.poll() is None, running.stderr
     assert "a temporary fault" in running.stderr
     assert running.stop() == 0
+
+
+def test_the_session_beside_the_stream_is_cut(source: Source, command: Command) -> None:
+    """Just before the catalogue is asked for a new shape: a temporary fault, back by itself, nothing lost."""
+    source.execute(TABLE, "INSERT INTO t VALUES (1)")
+    running = command.start("run")
+    running.wait_for("streaming")
+    source.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+        "ALTER TABLE t ADD COLUMN n int",
+        "INSERT INTO t VALUES (2, 'a', 3)",
+    )
+    wait_for(lambda: len(folded(command.records())[f"{command.prefix}.public.t"]) == 2, 30, "the row of the new shape")
+    assert "a temporary fault" in running.stderr
+    assert running.stop() == 0

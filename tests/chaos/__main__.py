@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psycopg
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from dev.shell import StackError
@@ -22,10 +24,11 @@ from producer.errors import ProducerError
 from tests.chaos.faults import SNAPSHOT, Fault, stream
 from tests.chaos.plan import Script, scripts
 from tests.chaos.scene import Failed, Scene
-from tests.chaos.soak import soak
+from tests.chaos.soak import Sample, soak
 from tests.chaos.table import Table
 
 _RESULTS = Path(__file__).with_name("results.json")
+_SOAK_RESULTS = Path(__file__).with_name("soak.json")
 _EXACTLY_ONCE = {"exactly.once.support": "required"}
 _SHORT = (3, 1)
 _TOLD_LINES = 20
@@ -73,6 +76,7 @@ class Chaos:
         self._settings: Mapping[str, object] = _EXACTLY_ONCE if arguments.exactly_once else {}
         self._stream = stream(exactly_once=arguments.exactly_once)
         self._table = Table()
+        self._samples: list[Sample] = []
         self._began = time.monotonic()
 
     def run(self) -> int:
@@ -82,7 +86,7 @@ class Chaos:
         failed: list[str] = []
         if wanted.soak is not None:
             scene = self._scene("soak", wanted.seed, seconds=wanted.soak * 60 + 600)
-            if not self._made(scene, "the soak", lambda: soak(scene, wanted.soak * 60, say)):
+            if not self._made(scene, "the soak", lambda: self._soak(scene)):
                 failed.append(f"--soak {wanted.soak:g}")
         else:
             for script in scripts(self._stream, wanted.seed, wanted.kills, wanted.rounds):
@@ -110,7 +114,10 @@ class Chaos:
 
         return self._made(scene, f"scene {script.number}", faults)
 
-    def _round(self, scene: Scene, name: str, fault: Fault) -> None:
+    def _soak(self, scene: Scene) -> None:
+        self._samples = soak(scene, self._arguments.soak * 60, lambda name, fault: self._round(scene, name, fault), say)
+
+    def _round(self, scene: Scene, name: str, fault: Fault) -> float:
         try:
             seconds = scene.round(name, fault)
         except _FAILURES:
@@ -119,6 +126,7 @@ class Chaos:
             raise
         self._table.survived(name, seconds)
         self._say(f"{name}: {seconds:.1f} s")
+        return seconds
 
     def _made(self, scene: Scene, name: str, play: Callable[[], None]) -> bool:
         """Play a scene and judge it; whether it held. The logs of one that held are of no use."""
@@ -147,8 +155,9 @@ class Chaos:
         """A broker with many topics takes long to start."""
         admin = AdminClient({"bootstrap.servers": self._stack.bootstrap_servers, "log_level": 0})
         topics = [name for name in admin.list_topics(timeout=20).topics if name.startswith(f"{prefix}.")]
-        for future in admin.delete_topics(topics).values() if topics else ():
-            future.result()
+        with contextlib.suppress(KafkaException):
+            for future in admin.delete_topics(topics).values() if topics else ():
+                future.result()
 
     def _tell(self, failed: list[str]) -> int:
         table = self._table
@@ -161,13 +170,17 @@ class Chaos:
             "cores": os.cpu_count(),
             "failed": failed,
         }
-        table.save(_RESULTS, facts)
-        say(f"\n{table.markdown((*SNAPSHOT, *self._stream, 'soak'))}\n")
+        results = _RESULTS
+        if self._arguments.soak is not None:
+            results = _SOAK_RESULTS
+            facts["samples"] = self._samples
+        table.save(results, facts)
+        say(f"\n{table.markdown((*SNAPSHOT, *self._stream))}\n")
         total = table.total
         self._say(
             f"seed {self._arguments.seed}, {table.scenes} scenes, {table.transactions} transactions, "
             f"{table.looks} looks: {total.rounds} rounds, {total.events} events, {total.lost} lost, "
-            f"{total.out_of_order} out of order, {total.repeated} repeated; {_RESULTS.name}"
+            f"{total.out_of_order} out of order, {total.repeated} repeated; {results.name}"
         )
         if failed:
             say(f"failed: {', '.join(failed)}; again: python -m tests.chaos --seed {self._arguments.seed} "

@@ -183,6 +183,8 @@ class Smoke:
             if writer.is_alive() or writer.failure is not None:
                 raise Failed(f"{writer.name}: {writer.failure or 'does not end'}")
         running = self._alive()
+        # One that was started a moment ago does not know yet what SIGTERM means.
+        running.wait_for("streaming", 60)
         code = running.stop()
         if code:
             raise Failed(f"the stop ended with {code}")
