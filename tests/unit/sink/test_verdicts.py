@@ -104,8 +104,13 @@ def test_a_refused_certificate_is_not_waited_for_but_a_cut_handshake_is() -> Non
     complaints = Complaints()
     complaints(KafkaError(KafkaError._SSL, "SSL handshake failed: Disconnected"))
     assert complaints.fatal is None
+    complaints(KafkaError(KafkaError._TRANSPORT, "Receive failed: tlsv1 alert internal error: SSL alert number 80"))
+    assert complaints.fatal is None
     complaints(KafkaError(KafkaError._SSL, "SSL handshake failed: certificate verify failed"))
     assert isinstance(complaints.fatal, AccessDenied)
+    wants_ours = Complaints()
+    wants_ours(KafkaError(KafkaError._TRANSPORT, "Receive failed: tlsv13 certificate required: SSL alert number 116"))
+    assert isinstance(wants_ours.fatal, AccessDenied)
 
 
 @pytest.mark.parametrize("name", ["_ALL_BROKERS_DOWN", "_TRANSPORT", "_RESOLVE"])
