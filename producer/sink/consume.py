@@ -24,6 +24,8 @@ _BATCH = 1000
 _TURN_SECONDS = 0.2
 _REQUEST_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1
+# Of a topic that one broker has just shown: it has no leader for the moment, or another has not heard of it yet.
+_NOT_YET = ("_UNKNOWN_PARTITION", "UNKNOWN_TOPIC_OR_PART")
 # What a reader holds that is not looked at yet: by default 64 MB, a large topic whole.
 _SMALL = {"queued.max.messages.kbytes": 4096, "fetch.queue.backoff.ms": 5}
 
@@ -75,14 +77,11 @@ class LogReader:
             try:
                 return self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._request_s)
             except KafkaException as error:
-                # Its topic was just shown: it has no leader for the moment.
-                leaderless = error.args[0].name() == "_UNKNOWN_PARTITION"
-                if not leaderless:
-                    raise map_kafka_error(error, f"asking for the end of topic {topic} [{partition}]") from error
-                if time.monotonic() > deadline:
-                    raise KafkaUnavailable(
-                        f"topic {topic} [{partition}] has no leader", remedy="are enough brokers up?"
-                    ) from error
+                mapped = map_kafka_error(error, f"asking for the end of topic {topic} [{partition}]")
+                if error.args[0].name() in _NOT_YET:
+                    mapped = KafkaUnavailable(mapped.message, remedy="are enough brokers up?")
+                if not isinstance(mapped, KafkaUnavailable) or time.monotonic() > deadline:
+                    raise mapped from error
             time.sleep(_PAUSE_SECONDS)
 
     def add(self, watermarks: Mapping[Place, tuple[int, int]], *, from_beginning: bool) -> None:
