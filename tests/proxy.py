@@ -75,15 +75,6 @@ class Link:
         """Cut all connections once the server has said so many more bytes: in the middle of a message."""
         self._left = after
 
-    def down_after(self, size: int) -> None:
-        """As `cut`, and nobody gets through afterwards."""
-        self._left = -size
-
-    @property
-    def is_down(self) -> bool:
-        """Nobody gets through."""
-        return self._down
-
     def hole(self) -> None:
         """Connections are taken and stay, and nothing passes."""
         self._flows.clear()
@@ -135,12 +126,9 @@ class Link:
         """What of it passes before the cut."""
         if self._left is None:
             return piece
-        left, stays = abs(self._left), self._left < 0
-        if len(piece) < left:
-            left -= len(piece)
-            self._left = -left if stays else left
+        if len(piece) < self._left:
+            self._left -= len(piece)
             return piece
         self._left = None
-        self._down |= stays
         self._cut()
         return b""

@@ -23,6 +23,9 @@ Place = tuple[str, int]
 _BATCH = 1000
 _TURN_SECONDS = 0.2
 _REQUEST_SECONDS = 30.0
+_PAUSE_SECONDS = 0.1
+# Of a topic that one broker has just shown: it has no leader for the moment, or another has not heard of it yet.
+_NOT_YET = ("_UNKNOWN_PARTITION", "UNKNOWN_TOPIC_OR_PART")
 # What a reader holds that is not looked at yet: by default 64 MB, a large topic whole.
 _SMALL = {"queued.max.messages.kbytes": 4096, "fetch.queue.backoff.ms": 5}
 
@@ -65,14 +68,21 @@ class LogReader:
 
     def watermarks(self, partitions: Sequence[Place]) -> dict[Place, tuple[int, int]]:
         """The first offset and the end of each; under read_committed the last stable offset is the end."""
-        found: dict[Place, tuple[int, int]] = {}
-        for topic, partition in partitions:
-            asked = TopicPartition(topic, partition)
+        deadline = time.monotonic() + self._request_s
+        return {place: self._ends_of(place, deadline) for place in partitions}
+
+    def _ends_of(self, place: Place, deadline: float) -> tuple[int, int]:
+        topic, partition = place
+        while True:
             try:
-                found[topic, partition] = self._consumer.get_watermark_offsets(asked, timeout=self._request_s)
+                return self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._request_s)
             except KafkaException as error:
-                raise map_kafka_error(error, f"asking for the end of topic {topic} [{partition}]") from error
-        return found
+                mapped = map_kafka_error(error, f"asking for the end of topic {topic} [{partition}]")
+                if error.args[0].name() in _NOT_YET:
+                    mapped = KafkaUnavailable(mapped.message, remedy="are enough brokers up?")
+                if not isinstance(mapped, KafkaUnavailable) or time.monotonic() > deadline:
+                    raise mapped from error
+            time.sleep(_PAUSE_SECONDS)
 
     def add(self, watermarks: Mapping[Place, tuple[int, int]], *, from_beginning: bool) -> None:
         """Read these partitions too: from their beginning, or from their end."""

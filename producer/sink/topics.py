@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
@@ -108,15 +109,21 @@ class Topics:
         return self._described(ConfigResource(ResourceType.BROKER, str(number)), f"broker {number}")
 
     def _described(self, resource: ConfigResource, what: str) -> dict[str, str] | None:
-        try:
-            answers = self._administrator().describe_configs([resource], request_timeout=_REQUEST_SECONDS)
-            entries = answers[resource].result(_REQUEST_SECONDS + 1)
-        except KafkaException as error:
-            mapped = map_kafka_error(error, f"reading the configuration of {what}")
-            if isinstance(mapped, AccessDenied):
-                return None
-            raise mapped from error
-        return {name: entry.value for name, entry in entries.items() if entry.value is not None}
+        deadline = time.monotonic() + _LEADER_SECONDS
+        while True:
+            try:
+                answers = self._administrator().describe_configs([resource], request_timeout=_REQUEST_SECONDS)
+                entries = answers[resource].result(_REQUEST_SECONDS + 1)
+                return {name: entry.value for name, entry in entries.items() if entry.value is not None}
+            except KafkaException as error:
+                # Of several brokers, one may not have heard yet of a topic that was just made.
+                unheard = error.args[0].name() == "UNKNOWN_TOPIC_OR_PART" and time.monotonic() < deadline
+                mapped = map_kafka_error(error, f"reading the configuration of {what}")
+                if isinstance(mapped, AccessDenied):
+                    return None
+                if not unheard:
+                    raise mapped from error
+            self._producer.poll(_TURN_SECONDS)
 
     def ask(self, timeout_s: float) -> ClusterMetadata:
         """Brokers and topics, as the cluster tells them now."""
@@ -161,7 +168,8 @@ class Topics:
     def _administrator(self) -> AdminClient:
         if self._admin is None:
             try:
-                self._admin = AdminClient({**self._config, "logger": client_logger(), "error_cb": self._complaints})
+                config: dict[str, Any] = {**self._config, "logger": client_logger(), "error_cb": self._complaints}
+                self._admin = AdminClient(config)
             except KafkaException as error:
                 raise refused_settings(error, "admin") from error
         return self._admin

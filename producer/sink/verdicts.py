@@ -7,6 +7,8 @@ What is neither known to pass nor known to be about the data asks for an operato
 
 from __future__ import annotations
 
+import re
+
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from producer.acks import Failure
@@ -34,6 +36,8 @@ _LOGIN = {
     "ILLEGAL_SASL_STATE",
     "SECURITY_DISABLED",
 }
+# TLS alerts that say no to what we are or offer. Under TLS 1.3 they come behind the handshake, as _TRANSPORT.
+_ALERT = re.compile(r"SSL alert number (4\d|70|71|86|112|113|115|116|120)\b")
 _UNKNOWN_TOPIC = {
     "_UNKNOWN_TOPIC",
     "_UNKNOWN_PARTITION",
@@ -120,9 +124,8 @@ class Complaints:
     def __call__(self, error: KafkaError) -> None:
         """Take a complaint; called from within the client's poll."""
         self.last = error
-        refused = error.name() in _LOGIN or (error.name() == "_SSL" and "certificate" in error.str())
-        # A transaction fails by it, and of its records is said no more than that it has failed.
-        refused |= self._transactional and error.name() in _RIGHTS
+        # A transaction fails by a missing right, and of its records is said no more than that it has failed.
+        refused = _refuses_us(error) or (self._transactional and error.name() in _RIGHTS)
         if self.fatal is None and (refused or error.fatal()):
             self.fatal = map_kafka_error(error, "connecting to Kafka")
 
@@ -164,6 +167,12 @@ def refused_settings(error: KafkaException, client: str) -> SettingsError:
     )
 
 
+def _refuses_us(error: KafkaError) -> bool:
+    """A login that is refused, or a certificate, theirs or ours; a broker that dies in a handshake is neither."""
+    text = error.str()
+    return error.name() in _LOGIN or (error.name() == "_SSL" and "certificate" in text) or bool(_ALERT.search(text))
+
+
 def _of_name(error: KafkaError, message: str) -> ProducerError:
     name = error.name()
     if name in _TOO_LARGE:
@@ -187,7 +196,7 @@ def _of_name(error: KafkaError, message: str) -> ProducerError:
         return AccessDenied(
             message, remedy="give the Kafka user the rights: DESCRIBE, WRITE, READ and CREATE on the topics"
         )
-    if name in _LOGIN or name == "_SSL":
+    if _refuses_us(error) or name == "_SSL":
         return AccessDenied(
             message,
             remedy="check producer.override.security.protocol, .sasl.* and .ssl.*: mechanism, user, "

@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
-from psycopg.abc import Params, Query
 from psycopg.conninfo import make_conninfo
 
 from producer.errors import (
@@ -66,9 +66,7 @@ class Session(Connection):
         if not guarded:
             threading.Thread(target=self._guard, name="answers", daemon=True).start()
 
-    def execute(
-        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
-    ) -> psycopg.Cursor[tuple[object, ...]]:
+    def execute(self, *args: Any, **kwargs: Any) -> psycopg.Cursor[tuple[object, ...]]:
         """As psycopg's.
 
         Raises:
@@ -77,7 +75,7 @@ class Session(Connection):
         if self._seconds:
             self._until = time.monotonic() + self._seconds
         try:
-            return super().execute(query, params, prepare=prepare, binary=binary)
+            return super().execute(*args, **kwargs)
         except psycopg.Error as error:
             if not self._late:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
@@ -80,7 +81,8 @@ def test_a_topic_that_is_made_compacted(source: Source, command: Command, admin:
     assert source.confirmed_lsn() == confirmed
     set_topic(admin, f"{command.prefix}.public.t", cleanup_policy="delete")
     assert command.run("run", "--once").returncode == 0
-    assert [record.value and record.value["op"] for record in command.records()] == ["c"] * 4 + ["t"]
+    values: list[Any] = [record.value for record in command.records()]
+    assert [value["op"] for value in values] == ["c"] * 4 + ["t"]
 
 
 def test_a_topic_whose_limit_is_lowered(source: Source, command: Command, admin: AdminClient) -> None:

@@ -217,23 +217,25 @@ def test_who_is_refused_is_not_tried_again(
     assert done.returncode == 3, done.stderr
     assert remedy in done.stderr
     assert source.confirmed_lsn() is None
-    checked = kept.run("check", "--json", settings=settings)
-    assert checked.returncode == 3
-    assert remedy in checked.stdout
+    if "a wrong" in refused:
+        checked = kept.run("check", "--json", settings=settings)
+        assert checked.returncode == 3
+        assert remedy in checked.stdout
 
 
 def test_no_secret_in_a_temporary_fault_or_a_bug(
     source: Source, command: Command, kept: Kept, secured: Secured, registries: dict[str, str]
 ) -> None:
     """Servers away, settings that cannot work, and an error that nobody thought of: its traceback included."""
+    source.execute(TABLE)
     settings = everywhere(secured, registries, "password")
     for away in ({"database.port": 1}, {"bootstrap.servers": "127.0.0.1:1"}, {"schema.registry.url": "https://a:1/"}):
         limited = {**settings, **away, "errors.retry.timeout": 0, "log.level": "trace", "log.format": "json"}
         done = kept.run("run", settings=limited)
         assert done.returncode == 5, done.stderr
-        kept.run("status", "--json", settings=limited)
-    done = kept.run("run", settings={**settings, "database.port": PASSWORD, "schema.registry.url": PASSWORD})
-    assert done.returncode == 2
+    wrong: Settings = {"database.port": "x", "producer.override.acks": "0", "producer.override.sasl.passwort": PASSWORD}
+    for changes in (wrong, {"producer.override.sasl.passwort": PASSWORD}, {"schema.registry.ssl.key": KEY_PASSWORD}):
+        assert kept.run("run", settings={**settings, **changes}).returncode == 2
     bug = (
         "import producer.commands as commands\nfrom producer import cli\nfrom producer.pipeline import stages\n"
         "def broken(settings, *, as_json):\n"
@@ -292,6 +294,6 @@ def test_what_rows_hold_is_told_at_no_level(source: Source, command: Command, se
     source.execute("TRUNCATE t", f"ALTER TABLE t ALTER id TYPE text USING '{ROW}'", f"INSERT INTO t VALUES ('{ROW}')")
     told_by_once(3)
     select = "snapshot.select.statement.overrides"
-    loud |= {select: "public.t", f"{select}.public.t": "SELECT id, v::int::text AS v, a FROM t"}
+    loud |= {select: "public.t", f"{select}.public.t": "SELECT id, v::int::text AS v, a FROM public.t"}
     source.execute(f"UPDATE t SET v = '{ROW}'")
     told_by_once(3, snapshot_mode="initial_only", topic_prefix=f"{command.prefix}-2")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dev.secured import Secured
 from dev.stack import Stack
-from tests.harness import Command, Source, source_of
+from tests.harness import Command, Source, source_of, wait_for
 from tests.links import FAULT, TABLE, Watched, ids, silent
 
 Settings = dict[str, object]
@@ -30,6 +32,13 @@ def settings(secured: Secured, command: Command) -> Settings:
     return {"database.port": secured.postgres.postgres_port, "bootstrap.servers": secured.bootstrap_servers}
 
 
+def catches(pid: int) -> bool:
+    """Whether the process takes SIGTERM by itself."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
 @pytest.mark.parametrize("when", ["streaming", "copying", "beginning"])
 def test_sigterm_while_postgres_is_frozen(
     source: Source, command: Command, secured: Secured, settings: Settings, stack: Stack, when: str
@@ -45,8 +54,10 @@ def test_sigterm_while_postgres_is_frozen(
     with secured.frozen_postgres():
         if running is None:
             running = command.start("run", settings=settings)
-        # Longer than it takes us to look for new tables.
-        silent(stack, 5)
+            wait_for(lambda: catches(running.process.pid), 20, "it takes signals")
+        elif when == "streaming":
+            # Longer than it takes us to ask something beside the stream.
+            silent(stack, 5)
         since = time.monotonic()
         assert running.stop(seconds=15) in (0, 5), running.stderr
         assert time.monotonic() - since < 10

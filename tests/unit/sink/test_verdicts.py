@@ -108,6 +108,14 @@ def test_a_refused_certificate_is_not_waited_for_but_a_cut_handshake_is() -> Non
     assert isinstance(complaints.fatal, AccessDenied)
 
 
+@pytest.mark.parametrize(("number", "refused"), [(116, True), (40, True), (80, False), (0, False)])
+def test_a_tls_alert_that_says_no_is_not_waited_for(number: int, refused: bool) -> None:
+    """Under TLS 1.3 a broker that wants our certificate says so behind the handshake."""
+    complaints = Complaints()
+    complaints(KafkaError(KafkaError._TRANSPORT, f"Receive failed: SSL routines::alert: SSL alert number {number}"))
+    assert isinstance(complaints.fatal, AccessDenied) is refused
+
+
 @pytest.mark.parametrize("name", ["_ALL_BROKERS_DOWN", "_TRANSPORT", "_RESOLVE"])
 def test_brokers_that_are_away_are_waited_for(name: str) -> None:
     complaints = Complaints()
