@@ -90,10 +90,15 @@ def commit(sink: Sink, clock: Clock, stop: Stop) -> None:
 
 
 def give_up(sink: Sink) -> None:
-    """What was sent since the last commit is never read; another transaction begins."""
+    """What was sent since the last commit is never read; another transaction begins.
+
+    Raises:
+        KafkaUnavailable: not in time.
+    """
     transactions = sink.transactions
     if transactions is not None and transactions.begun:
-        transactions.abort(_OWN_SECONDS)
+        if not transactions.abort(_OWN_SECONDS):
+            raise KafkaUnavailable("Kafka did not end our transaction in time", remedy="are the brokers up?")
         transactions.begin()
 
 

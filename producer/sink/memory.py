@@ -143,7 +143,7 @@ class MemorySink:
     def close(self, timeout_s: float) -> int:
         """Serve what is not held, fail the rest; how many records were given up."""
         if self.transactions is not None:
-            self.transactions.abort()
+            self.transactions.abort(timeout_s)
         left = self.flush(timeout_s)
         purged = KafkaError(KafkaError._PURGE_INFLIGHT)  # noqa: SLF001 (its name)
         while self._reports:

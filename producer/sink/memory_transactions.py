@@ -50,7 +50,7 @@ class MemoryTransactions:
         """Fence the one before, abort what it left open."""
         before = self._log.owners.get(self._id)
         if before is not None:
-            before.abort()
+            before.abort(timeout_s)
         self._log.owners[self._id] = self
         return True
 
@@ -77,11 +77,13 @@ class MemoryTransactions:
         self.touched = False
         return True
 
-    def abort(self) -> None:
+    def abort(self, timeout_s: float) -> bool:
         """End what is open: nobody ever reads it."""
         self._log.open -= self._sent
         self._log.aborted |= self._sent
         self._sent.clear()
+        self.begun = False
+        return True
 
     def refusal(self, error: KafkaError | None) -> KafkaError | None:
         """What becomes of a record, `error` being what the broker says of it."""

@@ -83,8 +83,8 @@ class Transactions(Protocol):
         """
         ...
 
-    def abort(self, timeout_s: float) -> None:
-        """Give up what was sent since the last commit: it is never read. `begin` goes on."""
+    def abort(self, timeout_s: float) -> bool:
+        """Give up what was sent since the last commit: it is never read; False: not known. `begin` goes on."""
         ...
 
 
