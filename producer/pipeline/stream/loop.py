@@ -60,10 +60,7 @@ _LOOK_SECONDS = 4.0
 
 
 class StreamLoop:
-    """Reads one replication stream until told to stop, or until `target` is reached.
-
-    `patience` is wal_sender_timeout in seconds: how long the server waits for a word of ours; 0: for ever.
-    """
+    """Reads one replication stream until told to stop, or until `target` is reached; `patience` as for Upkeep."""
 
     def __init__(
         self,
@@ -98,10 +95,7 @@ class StreamLoop:
         self._ending = False
         """The Kafka transaction is to end where the transaction that is open does: each message is looked at."""
         self._target = target
-        self._status_seconds = status_seconds
         self._started: Callable[[], None] | None = started
-        self._retry_timeout = settings.errors_retry_timeout
-        self._heartbeat = Heartbeat(connector, sink)
         self._wait_ms_idle = min(_WAIT_MS_IDLE, settings.heartbeat_interval_ms or _WAIT_MS_IDLE)
         self._limit = settings.max_queue_size_in_bytes
         # Looked at often enough that big rows cannot overshoot the limit by much.
@@ -113,14 +107,9 @@ class StreamLoop:
         self._reached = False
         self._flushed_at = 0.0
         self._hurries = not settings.producer_override.keys() & _LINGER_KEYS
-        self._resolved = 0
-        self._resolved_at = self._clock.monotonic()
         self._tables = tables
         self._catalog = catalog
-        self._slot = settings.slot_name
-        self._patience = patience
-        self._looked_at = self._watched_at = self._clock.monotonic()
-        self._heard = False
+        self._looked_at = self._clock.monotonic()
         self._later = LaterReadings(
             server=connector.server,
             clock=connector.clock,
@@ -132,8 +121,20 @@ class StreamLoop:
             unseen=connector.unseen,
             splice=self._splice,
         )
+        self._upkeep = Upkeep(
+            connector=connector,
+            stream=stream,
+            catalog=catalog,
+            sink=sink,
+            progress=progress,
+            status_seconds=status_seconds,
+            patience=patience,
+            cut=lambda: self._transactions.cut(),
+            last=lambda: self._transactions.last,
+            asks=lambda: self._target is not None or self._later.pending,
+        )
         self._comparisons = Comparisons(
-            connector, catalog, tables, sink, marks, progress, self._later, self._settle, self._serve
+            connector, catalog, tables, sink, marks, progress, self._later, self._upkeep.settle, self._upkeep.serve
         )
         self._transactions = Transactions(
             connector=connector,
@@ -152,7 +153,7 @@ class StreamLoop:
             previous_commit=previous_commit,
             later=self._later,
             until=None if self._exactly is None else self._exactly.resumed,
-            emptied=Emptied(connector, tables, sink, self._settle, self._await_acks, self._serve),
+            emptied=Emptied(connector, tables, sink, self._upkeep.settle, self._upkeep.await_acks, self._upkeep.serve),
             comparisons=self._comparisons,
         )
 
@@ -187,7 +188,8 @@ class StreamLoop:
                 max(1, self._serve_bytes - transactions.unserved_bytes),
             )
             since_tend += taken
-            self._heard |= taken > 0 or code == OTHER
+            if taken or code == OTHER:
+                self._upkeep.heard = True
             if taken and self._started is not None:
                 # The server talks: what failed before is over.
                 self._started()
@@ -287,8 +289,8 @@ class StreamLoop:
         if self._target is not None and not transactions.open and transactions.committed >= self._target:
             self._reached = not self._later.pending
         self._offer_again()
-        self._serve()
-        self._watch()
+        self._upkeep.serve()
+        self._upkeep.watch()
         self._look_for_tables()
         if self._later.pending:
             if not self._retention.pauses:
@@ -298,73 +300,14 @@ class StreamLoop:
             self._progress.snapshot_completed()
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:
             self._sink.flush(0.05)
-            self._serve()
-            self._watch()
+            self._upkeep.serve()
+            self._upkeep.watch()
         if self._exactly is not None:
             self._exactly.stand(transactions.last)
             due = self._exactly.due(transactions.within, quiet=quiet)
             self._ending = due == "at its end"
             if due == "now":
-                self._commit(self._exactly)
-
-    def _commit(self, progress: CommittedProgress) -> None:
-        """Commit what was sent; nothing is read meanwhile."""
-        progress.close()
-        while progress.closing and not self._stop.expired():
-            self._serve()
-
-    def _serve(self) -> None:
-        progress, stream = self._progress, self._stream
-        if 0 < self._patience < stream.silent_seconds:
-            # We were stopped, or a call took long: what is stored now could be behind a successor's.
-            raise PostgresUnavailable(
-                f"PostgreSQL {self._server.where}: we were silent for {stream.silent_seconds:.0f} s, longer than "
-                "wal_sender_timeout: another may read the slot now",
-                remedy="was the process or the machine suspended? we come back by ourselves",
-            )
-        if not progress.closing and self._heartbeat.beat():
-            self._sink.flush(_GATHER_SECONDS)
-        if not progress.tracker.idle:
-            crash_points.reach("produced")
-        self._sink.poll()
-        safe = progress.step()
-        if progress.failure is not None:
-            raise map_kafka_error(progress.failure, "delivering records")
-        fatal = self._sink.fatal()
-        if fatal is not None:
-            raise fatal
-        self._refuse_stall()
-        self._retention.watch(self._catalog)
-        silent = stream.silent_seconds
-        if (
-            safe > stream.confirmed
-            or silent >= self._status_seconds
-            or (stream.reply_requested and silent >= _REPLY_SECONDS)
-        ):
-            stream.confirm(safe)
-        elif (self._target is not None or self._later.pending) and silent >= _REPLY_SECONDS:
-            stream.confirm(safe, ask=True)
-
-    def _watch(self) -> None:
-        """Look after a stream that is silent: a network that swallows all does not tell that it was given up.
-
-        A fast shutdown of the server is seen too: it ends ordinary sessions first, and the stream's only once all
-        is confirmed, which with Kafka away may be never.
-        """
-        now = self._clock.monotonic()
-        if now - self._watched_at < _LOOK_SECONDS:
-            return
-        self._watched_at = now
-        heard, self._heard = self._heard, False
-        if heard:
-            return
-        with explained(self._server, "looking after the stream"):
-            reader = slot.reader(self._catalog, self._slot)
-        if reader != self._stream.pid:
-            raise PostgresUnavailable(
-                f"PostgreSQL {self._server.where}: the server has given our stream up without our hearing of it",
-                remedy="does something between us and the server swallow what is sent? we come back by ourselves",
-            )
+                self._upkeep.commit(self._exactly)
 
     def _look_for_tables(self) -> None:
         """A table that appears in the selection is copied and streamed: by beginning again from here."""
@@ -394,14 +337,14 @@ class StreamLoop:
             if self._stop.requested:
                 return False
             self._sink.flush(_FLUSH_SECONDS)
-            self._serve()
+            self._upkeep.serve()
         whole = False
         with ExitStack() as stack:
             compared = self._compared(stack, unread.table, at, leaves_out)
             copy = SnapshotCopy(
                 connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._lines,
                 position=at, first_reading=False, beside_stream=True,
-                leaves_out=compared.leaves_out if compared else leaves_out, meanwhile=self._stay_alive,
+                leaves_out=compared.leaves_out if compared else leaves_out, meanwhile=self._upkeep.stay_alive,
                 before_mark=compared.delete_rest if compared else None,
             )  # fmt: skip
             try:
@@ -423,57 +366,6 @@ class StreamLoop:
             return None
         compared = Reconciliation(
             connector=self._connector, tables=self._tables, sink=self._sink, shape=shape, at=at,
-            leaves_out=leaves_out, meanwhile=self._serve,
+            leaves_out=leaves_out, meanwhile=self._upkeep.serve,
         )  # fmt: skip
         return stack.enter_context(compared)
-
-    def _settle(self) -> None:
-        """Wait until all that was handed over can be read: what is read from a topic now is complete.
-
-        Between two events only: with Kafka transactions this commits.
-
-        Raises:
-            KafkaUnavailable: not within errors.retry.timeout, or the time of an orderly stop.
-        """
-        self._await_acks()
-        if self._exactly is not None:
-            self._exactly.stand(self._transactions.last)
-            self._commit(self._exactly)
-            if self._exactly.closing:
-                raise KafkaUnavailable(
-                    "Kafka did not commit in time; what is unconfirmed comes again at the next start",
-                    remedy="are the brokers up? nothing is lost",
-                )
-
-    def _await_acks(self) -> None:
-        """Wait until Kafka has acked all that was handed over."""
-        self._transactions.cut()
-        while self._progress.tracker.in_flight_bytes:
-            self._sink.flush(0.05)
-            self._serve()
-            if self._stop.expired():
-                raise KafkaUnavailable(
-                    "Kafka did not ack in time; what is unconfirmed comes again at the next start",
-                    remedy="are the brokers up? nothing is lost",
-                )
-
-    def _stay_alive(self) -> None:
-        """Keep the connection while nothing is read from it, and look at the slot."""
-        self._progress.step()
-        self._retention.watch(self._catalog)
-        if self._stream.silent_seconds >= self._status_seconds:
-            self._stream.confirm(self._progress.confirmable)
-
-    def _refuse_stall(self) -> None:
-        """A broker that acks nothing is a temporary fault, and errors.retry.timeout its limit."""
-        tracker, timeout = self._progress.tracker, self._retry_timeout
-        now = self._clock.monotonic()
-        waited_for = tracker.in_flight_bytes or self._progress.closing
-        if tracker.resolved != self._resolved or not waited_for:
-            self._resolved = tracker.resolved
-            self._resolved_at = now
-        elif 0 <= timeout < (now - self._resolved_at) * 1000:
-            raise KafkaUnavailable(
-                f"Kafka has acked nothing for {now - self._resolved_at:.0f} s",
-                remedy="are the brokers up, and bootstrap.servers right?",
-            )
