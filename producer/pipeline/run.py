@@ -16,6 +16,7 @@ from producer.decode import wal2json
 from producer.decode.type_names import TypeNames
 from producer.decode.wal2json import NoTypeOids
 from producer.errors import (
+    DataError,
     DecodeError,
     KafkaUnavailable,
     OperatorError,
@@ -292,7 +293,7 @@ class Runner:
             try:
                 with contextlib.closing(loop):
                     loop.run()
-            except (PostgresUnavailable, NoTypeOids):
+            except (PostgresUnavailable, NoTypeOids, DataError):
                 # What Kafka has acked meanwhile need not come again.
                 self._store_acked(progress, sink)
                 raise
