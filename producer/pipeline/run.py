@@ -344,11 +344,10 @@ class Runner:
             try:
                 with explained(self._server, "asking the catalogue"), contextlib.closing(loop):
                     loop.run()
-            except (PostgresUnavailable, NoTypeOids, DataError) as error:
-                # What Kafka has acked meanwhile need not come again; what lies before a row that stops us is to be
-                # read, and is not while its Kafka transaction is open.
-                if sink.transactions is not None or not isinstance(error, DataError):
-                    self._store_acked(progress, sink)
+            except (PostgresUnavailable, NoTypeOids, DataError):
+                # What Kafka has acked meanwhile need not come again; and what lies before a row that stops us is
+                # not to be read while its Kafka transaction is open.
+                self._store_acked(progress, sink)
                 raise
             self._settle(progress, sink, stream)
 

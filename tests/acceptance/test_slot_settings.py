@@ -14,6 +14,7 @@ from tests.harness import Command, Source, folded, source_of, wait_for
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 WRITE = "SELECT pg_logical_emit_message(false, 'none', repeat('x', 1000000)) FROM generate_series(1, 3)"
+A_LITTLE = "SELECT pg_logical_emit_message(false, 'none', repeat('x', 100000))"
 MEGABYTE = 1_000_000
 
 
@@ -100,9 +101,10 @@ def test_the_snapshot_is_paused(source: Source, command: Command) -> None:
     """Contract 3: the stream goes first, so that the slot moves on; the tables that are left are read beside it."""
     source.execute(
         TABLE,
-        "INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i",
+        "INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 60000) i",
         "CREATE TABLE small (id int PRIMARY KEY)",
         "INSERT INTO small VALUES (1)",
+        "ANALYZE",
     )
     settings: dict[str, object] = {
         "slot.max.retained.bytes": MEGABYTE, "slot.retention.action": "pause_snapshot",
@@ -117,7 +119,7 @@ def test_the_snapshot_is_paused(source: Source, command: Command) -> None:
     done = command.run("run", "--once")
     assert done.returncode == 0, done.stderr
     state = folded(command.records())
-    assert len(state[f"{command.prefix}.public.t"]) == 20000
+    assert len(state[f"{command.prefix}.public.t"]) == 60000
     assert len(state[f"{command.prefix}.public.small"]) == 1
     (last,) = command.records("public.small")
     assert last.value["source"]["snapshot"] == "incremental"  # type: ignore[index]
@@ -144,13 +146,13 @@ def test_the_budget_is_forecast(stack: Stack, budgeted: Stack, tmp_path: Path) -
             said = "the WAL budget of the slot is nearly used up"
 
             def told() -> bool:
-                source.execute(WRITE)
+                source.execute(A_LITTLE)
                 return said in running.stderr
 
             wait_for(told, what="the warning")
             looking = command.start("status", "--json", settings=there)
             while looking.process.poll() is None:
-                source.execute(WRITE)
+                source.execute(A_LITTLE)
             assert looking.process.returncode == 0, looking.stderr
             budget = json.loads(looking.stderr)["wal_budget"]
             assert budget["safe_bytes"] > 0
