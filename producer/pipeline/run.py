@@ -5,58 +5,41 @@ Room: pipeline (IO through the stages it makes). docs/DESIGN.md, "Life of a reco
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
-from functools import partial
 
 from producer import __version__, observe
 from producer.clock import Clock
-from producer.decode import wal2json
-from producer.decode.type_names import TypeNames
-from producer.decode.wal2json import NoTypeOids
 from producer.errors import (
-    DataError,
-    DecodeError,
     KafkaUnavailable,
-    OperatorError,
-    PostgresUnavailable,
     RetentionExceeded,
     SlotInUse,
     SlotLost,
     TemporaryError,
-    UnsupportedEvent,
 )
 from producer.events import Position, Relation
-from producer.lsn import ZERO, Lsn
 from producer.observe import Counters
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
-from producer.pipeline.exactly_once import CommittedProgress
 from producer.pipeline.health.retention import Retention
-from producer.pipeline.progress import Progress
 from producer.pipeline.side import dead_letters
 from producer.pipeline.side.dead_letters import DeadLetters
 from producer.pipeline.side.topics import SideTopics
 from producer.pipeline.skips import Skips
-from producer.pipeline.snapshot.handover import Handover, Source, Start
+from producer.pipeline.snapshot.handover import Handover, Source
 from producer.pipeline.snapshot.marks import Marks
-from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import lost_changes
-from producer.pipeline.stream.loop import StreamLoop
-from producer.pipeline.stream.lost_changes import LostChanges
+from producer.pipeline.stream.session import StreamSession
 from producer.pipeline.tables import columns
 from producer.pipeline.tables.tables import Tables
 from producer.schema.registry import Registry
 from producer.settings import Settings
-from producer.sink.offsets import Loaded, Offset, OffsetsTopic
+from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
-from producer.sink.verdicts import map_kafka_error
-from producer.source import encoding, pg_types, preflight, slot, visibility
-from producer.source.replication import ReplicationStream
-from producer.source.wire import Connection, Server, connect, connect_replication, explained
+from producer.source import preflight, slot, visibility
+from producer.source.wire import Connection, Server, connect, explained
 from producer.transcode.source_block import SourceBlock
 from producer.transcode.walker import Walker
 
@@ -66,12 +49,6 @@ _LOAD_SECONDS = 30.0
 _BACKOFF_SECONDS = 0.5
 # A warm standby looks often: it takes over within seconds.
 _STANDBY_SECONDS = 1.0
-_STATUS_SHARE = 3
-_STORE_SECONDS = 3.0
-# For an answer beside the stream, where the server has no patience of its own.
-_ANSWER_SECONDS = 60.0
-# What wal2json 2.3 does where a transaction replaces a primary key before its first row, and was asked for that key.
-_OLD_PLUGIN_FAILS = "could not find pg_class tuple for index"
 
 
 class Runner:
@@ -165,7 +142,14 @@ class Runner:
             if start is not None:
                 if sink.transactions is None or sink.transactions.begun:
                     self._again = False
-                self._stream(connector, source, tables, sink, offsets, marks, start)
+                session = StreamSession(
+                    connector=connector, source=source, tables=tables, sink=sink, offsets=offsets, marks=marks,
+                    once=self._once, type_names=self._type_names, began=self._begun, started=self._recovered,
+                )  # fmt: skip
+                try:
+                    session.run(start)
+                finally:
+                    self._type_names = session.type_names
             ended = start is None or self._once or self._stop.requested
             if ended and self._settings.slot_drop_on_stop:
                 self._drop(source.connection, sink, offsets)
@@ -227,191 +211,8 @@ class Runner:
             self._doubts.add(doubt)
             _log.warning(doubt, **more)
 
-    def _stream(
-        self,
-        connector: Connector,
-        source: Source,
-        tables: Tables,
-        sink: Sink,
-        offsets: OffsetsTopic,
-        marks: Marks,
-        start: Start,
-    ) -> None:
-        try:
-            self._remember_shapes(source.connection, tables)
-        except UnsupportedEvent:
-            if sink.transactions is not None:
-                # What it has forgotten is to stay forgotten.
-                self._own_only(source, start.offset.lsn, sink, offsets)
-            raise
-        tables.stream()
-        own = partial(exactly_once.own, sink, offsets, source.loaded, self._clock, self._stop)
-        progress = self._progress(start.offset, tables, sink, offsets)
-        try:
-            self._read(connector, source, tables, sink, own, marks, progress, start.later)
-        except (NoTypeOids, OperatorError) as error:
-            old = isinstance(error, NoTypeOids) or _OLD_PLUGIN_FAILS in error.message
-            if self._type_names and isinstance(error, NoTypeOids):
-                raise DecodeError(
-                    "the plugin prints neither the OIDs nor the names of types",
-                    remedy="install wal2json 2.5 or newer on the server",
-                ) from error
-            if self._type_names or not old:
-                raise
-            self._type_names = True
-            tables.forget_plans()
-            _log.warning("wal2json prints no type OIDs: beginning again with type names, which is slower")
-            # What is known of the tables is of before their rows, and stays.
-            slot.await_reader_gone(source.connection, self._settings.slot_name, self._clock)
-            if sink.transactions is not None:
-                self._store_acked(progress, sink)
-                if not progress.stored:
-                    raise KafkaUnavailable("Kafka did not commit in time", remedy="are the brokers up?") from error
-            progress = self._progress(progress.position, tables, sink, offsets)
-            self._read(connector, source, tables, sink, own, marks, progress, start.later)
-
-    def _progress(self, start: Offset, tables: Tables, sink: Sink, offsets: OffsetsTopic) -> Progress:
-        settings = self._settings
-        if sink.transactions is None:
-            return Progress(offsets, start, self._clock)
-        names = tables.logged() or [(table.schema, table.name) for table in tables.chosen]
-        progress = CommittedProgress(
-            offsets, start, self._clock, sink.transactions,
-            interval_s=settings.transaction_boundary_interval_ms / 1000, mark=exactly_once.fingerprint(settings, names),
-        )  # fmt: skip
-        if start.part is not None and progress.resumed is None:
-            _log.warning(
-                "the selection has changed: the transaction that was sent in part is sent again whole",
-                commit_lsn=str(start.part.commit_lsn), events=start.part.ordinal,
-            )  # fmt: skip
-        return progress
-
-    def _own_only(self, source: Source, position: Lsn, sink: Sink, offsets: OffsetsTopic) -> None:
-        """Commit what was kept back, as the slot's owner."""
-        with contextlib.closing(
-            ReplicationStream(connect_replication(self._server), self._server, self._clock)
-        ) as stream:
-            self._start(stream, position, wal2json.options(None, self._settings.skipped_operations))
-            exactly_once.own(sink, offsets, source.loaded, self._clock, self._stop)
-            exactly_once.commit(sink, self._clock, self._stop)
-
-    def _read(
-        self,
-        connector: Connector,
-        source: Source,
-        tables: Tables,
-        sink: Sink,
-        own: Callable[[Callable[[], object]], None],
-        marks: Marks,
-        progress: Progress,
-        later: list[Unread],
-    ) -> None:
-        """Stream from where `progress` stands."""
-        offset = progress.position
-        target = source.identity.insert_lsn.page_start() if self._once and source.identity.insert_lsn else None
-        replication = connect_replication(self._server)
-        stream = ReplicationStream(replication, self._server, self._clock)
-        with contextlib.closing(stream):
-            timeout_ms = stream.timeout_ms()
-            status_seconds = self._settings.status_update_interval_ms / 1000
-            if timeout_ms:
-                status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
-            # Meanwhile the stream is not kept alive.
-            source.connection.answer_within(timeout_ms / 1000 or _ANSWER_SECONDS)
-            stream.on_notice(LostChanges(self.counters, tables, source.connection).notice)
-            to_utf8 = encoding.to_utf8(source.connection, self._server, source.identity.encoding)
-            if to_utf8 is not None:
-                stream.convert(to_utf8)
-            options = wal2json.options(
-                tables.logged(), self._settings.skipped_operations, messages=connector.side.messages is not None,
-                type_names=self._type_names,
-            )  # fmt: skip
-            if self._type_names:
-                stream.rewrite(TypeNames(lambda name: self._type_oid(source.connection, name)).with_oids)
-            known = self._start(stream, offset.lsn, options)
-            self._demand_place(source.connection, offset.lsn)
-            own(lambda: stream.stay_alive(status_seconds))
-            self._again = False
-            tables.plans.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
-            tables.plans.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known
-            tables.plans.primary_told = not self._type_names
-            _log.info("streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(tables.chosen))
-            loop = StreamLoop(
-                connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
-                progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                patience=timeout_ms / 1000, started=self._recovered, marks=marks, wanted=later,
-            )  # fmt: skip
-            try:
-                with explained(self._server, "asking the catalogue"), contextlib.closing(loop):
-                    loop.run()
-            except (PostgresUnavailable, NoTypeOids, DataError):
-                # What Kafka has acked meanwhile need not come again; and what lies before a row that stops us is
-                # not to be read while its Kafka transaction is open.
-                self._store_acked(progress, sink)
-                raise
-            self._settle(progress, sink, stream)
-
-    def _start(self, stream: ReplicationStream, position: Lsn, options: dict[str, str]) -> Collection[str]:
-        """START; the newer plugins' options that this one knows: it refuses the first that it does not."""
-        newer = dict(wal2json.NEWER)
-        for optional in list(newer):
-            # In front, or another would be refused before it.
-            if stream.start(self._settings.slot_name, position, {**newer, **options}, optional=optional):
-                return newer.keys()
-            del newer[optional]
-        stream.start(self._settings.slot_name, position, options)
-        return ()
-
-    def _demand_place(self, connection: Connection, position: Lsn) -> None:
-        """Now that the slot is ours, nobody moves it: the server would go on from where it stands, and say nothing.
-
-        Raises:
-            SlotInUse: it was moved between our look and the START: the next look tells whether data is gone.
-        """
-        found = slot.find(connection, self._settings.slot_name)
-        if found is not None and (found.confirmed_lsn or ZERO) > position:
-            raise SlotInUse(
-                f"the replication slot {found.name} was moved to {found.confirmed_lsn} before we had it; ours is "
-                f"{position}",
-                remedy="we look again",
-            )
-
-    def _type_oid(self, connection: Connection, name: str) -> int:
-        with explained(self._server, "looking for a type by its name"):
-            return pg_types.type_oid(connection, name)
-
-    def _settle(self, progress: Progress, sink: Sink, stream: ReplicationStream) -> None:
-        """Nothing more is read: wait for the acks, write the position, confirm it."""
-        deadline = self._clock.monotonic() + (_LOAD_SECONDS if not self._stop.requested else 8)
-        # What was tracked last, a keep-alive perhaps, is not looked at yet.
-        progress.end()
-        # A transaction that was cut off stays open: what of it is acked comes again.
-        while not progress.stored:
-            sink.flush(0.02)
-            progress.step()
-            if progress.failure is not None:
-                raise map_kafka_error(progress.failure, "delivering records")
-            if self._stop.expired() or self._clock.monotonic() > deadline:
-                raise KafkaUnavailable(
-                    "Kafka did not ack in time; what is unconfirmed comes again at the next start",
-                    remedy="are the brokers up? nothing is lost",
-                )
-        stream.confirm(progress.confirmable)
-
-    def _store_acked(self, progress: Progress, sink: Sink) -> None:
-        deadline = self._clock.monotonic() + _STORE_SECONDS
-        if progress.failure is not None:
-            return
-        progress.end()
-        while not progress.stored and progress.failure is None and self._clock.monotonic() < deadline:
-            sink.flush(0.02)
-            progress.step()
-
-    def _remember_shapes(self, connection: Connection, tables: Tables) -> None:
-        """Note the tables' shapes, and say aloud which of them lose changes."""
-        for finding in preflight.identities(connection, tables.remember(connection)):
-            if finding.status == "failed":
-                _log.error(finding.detail, check=finding.name, remedy=finding.remedy)
+    def _begun(self) -> None:
+        self._again = False
 
     def _recovered(self) -> None:
         self._failing_since = None

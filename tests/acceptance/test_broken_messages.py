@@ -86,4 +86,5 @@ def test_a_truncate_outside_of_a_transaction(source: Source, command: Command) -
     assert "outside of any transaction" in done.stderr
     assert command.records("public.t") == []
     assert command.run("run", "--once", settings=settings).returncode == 0
-    assert [record.key["id"] for record in command.records("public.t")] == [1]
+    records: list[Any] = command.records("public.t")
+    assert [record.key["id"] for record in records] == [1]

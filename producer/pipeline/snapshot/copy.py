@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterable, Sequence
 from confluent_kafka import KafkaException
 
 from producer import crash_points, observe
-from producer.errors import ConversionError, KafkaUnavailable
+from producer.errors import ConversionError
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.observe import SnapshotProgress
 from producer.pipeline.connector import Connector
 from producer.pipeline.snapshot import poison as poison_copy
+from producer.pipeline.snapshot.acks import SnapshotAcks
 from producer.pipeline.snapshot.boundary import SnapshotBoundary
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.table_copy import ChunkCopy, TableCopy
 from producer.pipeline.snapshot.unread import Unread, can_resume
 from producer.pipeline.tables.tables import Tables
-from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import RECORD_BYTES, Sink
 from producer.source.snapshot import TableReader
 from producer.source.wire import Connection
@@ -82,20 +82,19 @@ class SnapshotCopy:
         self._walker = connector.walker
         self._path = CopyPath(connector.walker)
         self._sink = sink
-        self._marks = marks
         self._block = connector.block
+        self._marks = marks
         self._bars = bars
         self._position = position
         self._first_reading = first_reading
         self._leaves_out = leaves_out
-        self._meanwhile = meanwhile
         self._one_chunk = beside_stream
-        self._before_mark = before_mark
+        self._compared = before_mark is not None
         self._gives_way = gives_way or (lambda: False)
         self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         self._boundary = None if self._one_chunk else SnapshotBoundary.of(connector, sink)
-        self._unmarked: list[TableCopy] = []
+        self._acks = SnapshotAcks(connector, sink, marks, bars, position, meanwhile, before_mark)
         self._final: TableCopy | None = None
         self._emitted = 0
         self._marker = ""
@@ -129,23 +128,23 @@ class SnapshotCopy:
                     running.remove(copy)
                     self._end(copy)
             self._walker.clock(times(self._clock.time_us()))
-            self._serve()
-            if self._boundary is not None and self._boundary.reached(self._unmarked):
-                self._drain()
+            self._acks.serve()
+            if self._boundary is not None and self._boundary.reached(self._acks.unmarked):
+                self._acks.drain()
                 self._boundary.commit()
             if not moved and running:
                 poll.poll(_WAIT_MS)
         unseen += self._left(running, waiting)
         if not self._stop.requested and self._final is not None:
             self._release(self._final, "last")
-        self._drain()
+        self._acks.drain()
         return unseen
 
     def _left(self, running: list[TableCopy], waiting: Iterable[Unread]) -> list[Unread]:
         """What is not read, and not to be read by us."""
         if self._stop.requested:
             return []
-        self._unmarked = [copy for copy in self._unmarked if copy not in running]
+        self._acks.unmarked = [copy for copy in self._acks.unmarked if copy not in running]
         return [*(Unread(copy.table, copy.unread.marks) for copy in running), *waiting]
 
     def _employ(
@@ -193,7 +192,7 @@ class SnapshotCopy:
         select = self._settings.snapshot_select(table.schema, table.name)
         begun = unread.cut(
             connection, reader.filenode, self._settings.snapshot_chunk_rows if select is None else 0,
-            resumable=self._before_mark is None and can_resume(shape.relation, self._settings),
+            resumable=not self._compared and can_resume(shape.relation, self._settings),
             one_snapshot=not self._one_chunk,
         )  # fmt: skip
         if begun:
@@ -202,7 +201,7 @@ class SnapshotCopy:
         if self._one_chunk and waiting:
             waiting = deque([waiting.popleft()])
         copy = TableCopy(unread, shape, select, waiting)
-        self._unmarked.append(copy)
+        self._acks.unmarked.append(copy)
         if copy.read:
             # Only its mark was missing.
             self._end(copy)
@@ -344,70 +343,3 @@ class SnapshotCopy:
         self._marker = marker
         parts = self._block.snapshot(micros=self._micros, marker=marker, position=self._position)
         self._walker.begin(parts)
-
-    def _serve(self) -> None:
-        """Serve acks, mark finished tables, wait while too much is in flight."""
-        since = self._clock.monotonic()
-        self._acks()
-        while self._in_flight() >= self._settings.max_queue_size_in_bytes and not self._stop.requested:
-            self._wait(since)
-
-    def _drain(self) -> None:
-        """Wait until all that was handed over is acked, and all that is complete is marked."""
-        since = self._clock.monotonic()
-        self._acks()
-        while self._in_flight() or (self._marks is not None and not self._marks.tracker.idle):
-            if self._stop.expired():
-                raise KafkaUnavailable(
-                    "Kafka did not take the snapshot's rows in time; they come again at the next start",
-                    remedy="are the brokers up? nothing is lost: an unfinished chunk is read again",
-                )
-            self._wait(since)
-
-    def _wait(self, since: float) -> None:
-        self._sink.flush(0.05)
-        self._acks()
-        timeout = self._settings.errors_retry_timeout
-        if timeout >= 0 and (self._clock.monotonic() - since) * 1000 > timeout:
-            raise KafkaUnavailable(
-                "Kafka did not ack the snapshot in time",
-                remedy="is bootstrap.servers right, and are the brokers up?",
-            )
-
-    def _acks(self) -> None:
-        self._sink.poll()
-        if self._meanwhile is not None:
-            self._meanwhile()
-        fatal = self._sink.fatal()
-        if fatal is not None:
-            raise fatal
-        trackers = [part.tracker for part in self._unacked()]
-        for tracker in trackers if self._marks is None else (*trackers, self._marks.tracker):
-            tracker.advance()
-            if tracker.failure is not None:
-                raise map_kafka_error(tracker.failure, "delivering the snapshot")
-        for copy in list(self._unmarked):
-            self._mark_done(copy)
-
-    def _mark_done(self, copy: TableCopy) -> None:
-        """Data acked, then the mark: a mark never speaks of a row that may be missing."""
-        done = copy.take_done()
-        if done:
-            crash_points.reach("chunk_acked")
-        if copy.read and not copy.unacked and not copy.unread.waiting:
-            self._unmarked.remove(copy)
-            if self._before_mark is not None:
-                self._before_mark()
-            if self._marks is not None:
-                self._marks.table(copy.unread, self._position)
-        elif self._marks is not None and copy.unread.resumable:
-            for part in done:
-                self._marks.chunk(copy.unread, part.chunk, part.rows, self._position)
-        if done:
-            self._bars.chunks(copy.table.qualified_name, copy.unread.done)
-
-    def _unacked(self) -> list[ChunkCopy]:
-        return [part for copy in self._unmarked for part in copy.unacked]
-
-    def _in_flight(self) -> int:
-        return sum(part.tracker.in_flight_bytes for part in self._unacked())

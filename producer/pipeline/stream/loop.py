@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from producer import crash_points, observe
-from producer.errors import KafkaUnavailable, PostgresUnavailable
+from producer import observe
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.exactly_once import CommittedProgress
@@ -19,17 +18,16 @@ from producer.pipeline.progress import Progress
 from producer.pipeline.reconcile.comparisons import Comparisons
 from producer.pipeline.reconcile.emptied import Emptied
 from producer.pipeline.reconcile.reconciliation import Reconciliation
-from producer.pipeline.side.heartbeat import Heartbeat
 from producer.pipeline.snapshot.copy import SnapshotCopy
 from producer.pipeline.snapshot.later import LaterReadings
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.stream.completion import Completion
 from producer.pipeline.stream.transactions import Transactions
+from producer.pipeline.stream.upkeep import Upkeep
 from producer.pipeline.tables.tables import Tables
-from producer.sink.kafka import map_kafka_error
 from producer.sink.protocol import Sink
-from producer.source import slot, visibility
+from producer.source import visibility
 from producer.source.catalog import Table
 from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream, sent_us
 from producer.source.snapshot import TableReader

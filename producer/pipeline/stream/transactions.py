@@ -27,6 +27,7 @@ from producer.pipeline.stream.completion import Completion
 from producer.pipeline.stream.discard import Discard
 from producer.pipeline.stream.misfits import Misfits, decoded
 from producer.pipeline.stream.poison import Poison, Salvaged
+from producer.pipeline.stream.truncates import Truncates
 from producer.pipeline.tables.tables import Tables
 from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, Outlet
 from producer.source.replication import XLOG_HEADER
@@ -34,7 +35,6 @@ from producer.source.wire import Connection
 from producer.transcode.fast_path import OTHER as GENERAL
 from producer.transcode.fast_path import FastPath
 from producer.transcode.plan import FormError
-from producer.transcode.source_block import times, truncate_value
 from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
 # A group holds about so many records: a part of a big transaction, or many small ones.
@@ -79,8 +79,6 @@ class Transactions:
         self._progress = progress
         self._later = later
         self._skips = connector.skips
-        self._emptied = emptied
-        self._comparisons = comparisons
         self._fast = FastPath(
             connector.walker, connector.block, connector.unseen, previous=previous_commit, tombstones=self._tombstones
         )
@@ -98,7 +96,7 @@ class Transactions:
             tombstones=self._tombstones,
         )
         self._misfits = Misfits(walker=connector.walker, catalog=catalog, tables=tables, completion=completion)
-        self._truncated_at: Lsn | None = None
+        self._truncates = Truncates(connector, catalog, tables, sink, later, emptied, comparisons)
         self._group: Group | None = None
         """What was handed to the sink since `cut`."""
         self._grouped = 0
@@ -149,9 +147,7 @@ class Transactions:
         """Take messages as long as they are plain: why it ended, as FastPath says, and how many there were."""
         fast = self._fast
         named = self._skips.last >= fast.commit_lsn
-        fast.bypass = (
-            self._metadata.wanted or self._later.reading is not None or self._discard is not None or named
-        )
+        fast.bypass = self._metadata.wanted or self._later.reading is not None or self._discard is not None or named
         group = self._opened()
         try:
             code = fast.run(get, self._sink.produce, group.ack, most, most_bytes)
@@ -359,50 +355,25 @@ class Transactions:
             self._send(*self._messages.record(record, self._fast.parts, self._position()))
 
     def _truncate(self, record: Truncate) -> None:
-        """One event a table, to every partition of its topic with the same position."""
+        """One event a table."""
         if not self._fast.open:
             raise DecodeError(f"a truncate at {record.lsn} outside of any transaction", remedy="report it")
-        if not self._tables.wants(self._catalog, record.schema, record.table):
-            return
-        if self._tables.is_partition(self._catalog, record.schema, record.table):
-            # Emptied with its root, whose event says it all; or alone.
-            if record.lsn != self._truncated_at:
-                self._comparisons.truncated((record.schema, record.table), record.lsn, self._fast.xid)
-            return
-        self._truncated_at = record.lsn
         try:
-            shape = self._tables.current(self._catalog, record.schema, record.table)
+            shape = self._truncates.shape(record, self._fast.xid)
         except ConversionError as error:
             if self._skips.leaves_out(self._next_position(), f"{record.schema}.{record.table}"):
                 self._fast.ordinal += 1
             else:
                 self._send_salvaged(self._poison.truncate(record, error, self._next_position()))
             return
-        self._later.truncated(shape.plan.topic, self._fast.xid)
-        compacted = self._emptied.compacted(shape.plan.topic)
-        if compacted:
-            self._emptied.settle()
+        if shape is None:
+            return
         self._announce()
         skipped = self._skips.leaves_out(self._next_position(), shape.plan.topic)
         self._fast.ordinal += 1
-        source = self._block.whole(
-            self._fast.parts,
-            schema=shape.relation.schema,
-            table=shape.relation.name,
-            lsn=record.lsn,
-            position=self._position(),
-        )
-        block = self._walker.blocks.block(shape.plan.names, self._fast.ordinal)
-        if skipped:
-            return
-        if compacted:
-            # It refuses a null key: each key that it holds is deleted, at the truncate's position.
-            for partition, key, deleted in self._emptied.records(shape, source, block):
-                self._send(shape.plan.topic, key, deleted, partition=partition)
-            return
-        value = truncate_value(shape.plan.value_frame, source, block, times(self._clock.time_us()))
-        for partition in range(self._sink.partitions_of(shape.plan.topic)):
-            self._sink.send(shape.plan.topic, None, value, self._opened(), partition=partition)
+        if not skipped:
+            for partition, key, value in self._truncates.records(shape, self._fast.parts, record.lsn, self._position()):
+                self._send(shape.plan.topic, key, value, partition=partition)
 
     def _position(self) -> Position:
         """Of the event that was counted last."""
