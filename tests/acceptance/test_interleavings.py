@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psycopg
 import pytest
@@ -142,10 +142,8 @@ def play(stack: Stack, source: Source, registry: Registry, seed: int) -> None:
     with Writers(source, seed, keys=keys):
         for _ in range(chance.randint(1, 3)):
             sink = Mortal(sink, chance)
-            try:
+            with suppress(Killed):
                 run(settings, sink)
-            except Killed:
-                pass
             for statement, likely in EVENTS.items():
                 if chance.random() < likely:
                     source.execute(statement)
