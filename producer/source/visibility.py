@@ -28,7 +28,7 @@ def insert_lsn(connection: Connection) -> Lsn:
 
 
 def flush_lsn(connection: Connection) -> Lsn:
-    """Up to where the log can be sent now: what reading makes of it (pages pruned) is written later on an idle server."""
+    """Up to where the log can be sent now. What reading adds (pages are pruned) an idle server writes much later."""
     row = connection.execute(b"SELECT pg_current_wal_flush_lsn()::text").fetchone()
     assert row is not None
     return Lsn.parse(str(row[0])).page_start()

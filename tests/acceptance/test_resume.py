@@ -22,15 +22,15 @@ from producer.sink.offsets import Loaded
 from tests.harness import Command, Running, Source, folded, source_of, wait_for
 from tests.writers import Writers, judge
 
-ROWS = 12_000
+ROWS = 6000
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v bigint, pad text) WITH (autovacuum_enabled = false)"
 FILL = f"INSERT INTO t SELECT i, i, repeat('x', 200) FROM generate_series(1, {ROWS}) i"
 # Some few rows in flight: seconds of round trips, so that a kill lands in the midst.
-SLOW: dict[str, object] = {"snapshot.chunk.rows": 400, "max.queue.size.in.bytes": 1500}
+SLOW: dict[str, object] = {"snapshot.chunk.rows": 300, "max.queue.size.in.bytes": 1500}
 # Borders need not be those of before.
 REST: dict[str, object] = {"snapshot.chunk.rows": 3000}
 # All over the table.
-KEYS = range(1, ROWS, 199)
+KEYS = range(1, ROWS, 99)
 
 
 def remembered(command: Command) -> Loaded:
