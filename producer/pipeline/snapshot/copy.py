@@ -197,10 +197,7 @@ class SnapshotCopy:
         )  # fmt: skip
         if begun:
             self._bars.begin(table.qualified_name, table.rows, unread.done, unread.done + len(unread.waiting))
-        waiting = unread.waiting
-        if self._one_chunk and waiting:
-            waiting = deque([waiting.popleft()])
-        copy = TableCopy(unread, shape, select, waiting)
+        copy = TableCopy(unread, shape, select, unread.next_chunk() if self._one_chunk else unread.waiting)
         self._acks.unmarked.append(copy)
         if copy.read:
             # Only its mark was missing.
