@@ -206,7 +206,7 @@ def _of_name(error: KafkaError, message: str) -> ProducerError:
         return OperatorError(
             message, remedy="create the topic (kafka-topics --create …), or set topic.creation.enable=true"
         )
-    if error.fatal() or error.retriable() or name in _PASSES:
+    if name not in _REMEDIES and (error.fatal() or error.retriable() or name in _PASSES):
         return KafkaUnavailable(
             message, remedy="are the brokers up, is bootstrap.servers right, are enough replicas in sync?"
         )

@@ -75,35 +75,36 @@ def test_kill_in_the_stream(source: Source, command: Command) -> None:
     source.execute(TABLE)
     finish(command)
     source.execute(*(f"INSERT INTO t VALUES ({-number}, 'small')" for number in range(1, 201)))
-    source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 20000) i", "DELETE FROM t")
-    for beyond in (20, 1500, 8000, 15000, 25000):
+    source.execute(
+        "INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 20000) i", "DELETE FROM t WHERE id < 0"
+    )
+    for beyond in (20, 1500, 8000, 15000):
         running = command.start("run", settings=ONCE)
         grown(command, beyond)
         kill(running)
     finish(command)
-    values = each_once(command.records("public.t"), 40400)
-    assert Counter(value["op"] for value in values) == {"c": 20200, "d": 20200}
-    # A delete and a tombstone each, in order for each key.
-    assert sum(record.value is None for record in command.records("public.t")) == 20200
+    records = command.records("public.t")
+    assert Counter(value["op"] for value in each_once(records, 20400)) == {"c": 20200, "d": 200}
+    assert sum(record.value is None for record in records) == 200, "a tombstone each"
 
 
 def test_kill_in_the_snapshot(source: Source, command: Command) -> None:
     """Contract 7: chunks that are committed are not read again, of others nothing was seen; a table without key too."""
     source.execute(
         TABLE,
-        "INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 60000) i",
+        "INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 40000) i",
         "CREATE TABLE k (id int)",
         "ALTER TABLE k REPLICA IDENTITY FULL",
-        "INSERT INTO k SELECT generate_series(1, 20000)",
+        "INSERT INTO k SELECT generate_series(1, 10000)",
         "ANALYZE",
     )
     settings = {**ONCE, "snapshot.chunk.rows": 2000}
-    for beyond in (5000, 30000):
+    for beyond in (5000, 20000):
         running = command.start("run", settings=settings)
         grown(command, beyond)
         kill(running)
     finish(command, settings)
-    for table, rows in (("public.t", 60000), ("public.k", 20000)):
+    for table, rows in (("public.t", 40000), ("public.k", 10000)):
         values: list[Any] = [record.value for record in command.records(table)]
         ids = [value["after"]["id"] for value in values]
         assert len(ids) == len(set(ids)) == rows
@@ -140,21 +141,30 @@ def test_servers_that_are_restarted(stack: Stack, broker: Stack, tmp_path: Path)
         source.execute(TABLE)
         running = command.start("run", settings=settings)
         running.wait_for("streaming")
-        source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 30000) i")
-        grown(command, 2000)
+        source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 10000) i")
+        grown(command, 1000)
         broker.kill("kafka")
         source.execute("INSERT INTO t VALUES (-1, 'while Kafka was away')")
         broker.start("kafka")
-        grown(command, 30000)
+        grown(command, 10000)
         source.execute("UPDATE t SET v = repeat('y', 300)")
-        grown(command, 33000)
+        grown(command, 11000)
         broker.kill("postgres")
         broker.start("postgres")
         source.execute("DELETE FROM t WHERE id < 0")
         wait_for(lambda: any(record.value is None for record in command.records("public.t")), 40, "the delete")
         assert running.stop() == 0, running.stderr
-        each_once(command.records("public.t"), 60003)
-        command.end()
+        each_once(command.records("public.t"), 20003)
+        running = command.start("run", settings=settings)
+        running.wait_for("streaming")
+        broker.kill("kafka")
+        source.execute("INSERT INTO t VALUES (-2, 'on the way when it was told to stop')")
+        wait_for(lambda: source.rows("SELECT 1 FROM pg_stat_replication WHERE sent_lsn >= pg_current_wal_lsn()"))
+        assert running.stop(seconds=15) == 5, running.stderr
+        assert "nothing is lost" in running.stderr
+        broker.start("kafka")
+        finish(command, settings)
+        each_once(command.records("public.t"), 20004)
 
 
 def test_a_zombie_commits_nothing(source: Source, command: Command) -> None:
@@ -199,13 +209,13 @@ def test_confirmed_is_never_above_what_is_committed(source: Source, command: Com
     """Contract 7: the slot's LSN, read first, is at most that of the offsets record, read afterwards."""
     source.execute(TABLE)
     finish(command)
-    source.execute(*(f"INSERT INTO t VALUES ({number}, 'x')" for number in range(3000)))
+    source.execute(*(f"INSERT INTO t VALUES ({number}, 'x')" for number in range(1000)))
     sink = KafkaSink(command.bootstrap_servers, client_id="test")
     offsets = OffsetsTopic(sink, "pg-producer-offsets", name=command.prefix, server=command.prefix)
     running = command.start("run", settings=ONCE)
     seen = set()
     try:
-        for number in range(6):
+        for number in range(5):
             source.execute(f"INSERT INTO t VALUES ({-1 - number}, 'x')")
             confirmed = Lsn.parse(source.confirmed_lsn() or "0/0")
             stored = offsets.load(30).offset
@@ -217,20 +227,20 @@ def test_confirmed_is_never_above_what_is_committed(source: Source, command: Com
     assert len(seen) > 1
     assert running.stop() == 0
     finish(command)
-    each_once(command.records("public.t"), 3006)
+    each_once(command.records("public.t"), 1005)
 
 
 def test_sigterm_within_a_transaction(source: Source, command: Command) -> None:
     """Contract 2: what was sent is committed, exit 0 soon; the next run goes on in the middle of the transaction."""
     source.execute(TABLE)
     finish(command)
-    source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 100000) i")
+    source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 30000) i")
     running = command.start("run", settings=ONCE)
-    grown(command, 1000)
+    grown(command, 500)
     assert running.stop(seconds=10) == 0, running.stderr
-    assert 1000 < ends(command, f"{command.prefix}.public.t") < 100000
+    assert 500 < ends(command, f"{command.prefix}.public.t") < 30000
     finish(command)
-    each_once(command.records("public.t"), 100000)
+    each_once(command.records("public.t"), 30000)
 
 
 def test_another_selection_within_a_transaction(source: Source, command: Command) -> None:
@@ -240,7 +250,7 @@ def test_another_selection_within_a_transaction(source: Source, command: Command
     finish(command, only)
     source.execute(
         "WITH o AS (INSERT INTO other VALUES (1)) "
-        "INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 50000) i"
+        "INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 20000) i"
     )
     running = command.start("run", settings=only)
     grown(command, 1000)
@@ -249,10 +259,10 @@ def test_another_selection_within_a_transaction(source: Source, command: Command
     assert done.returncode == 0, done.stderr
     assert "sent again whole" in done.stderr
     values: list[Any] = [record.value for record in command.records("public.t")]
-    assert {value["after"]["id"] for value in values} == set(range(1, 50001))
-    assert len(command.records("public.other")) == 1
-    positions = [value["source"]["ordinal"] for value in values[-50000:]]
-    assert positions == sorted(positions)
+    assert {value["after"]["id"] for value in values} == set(range(1, 20001))
+    ordinals = [value["source"]["ordinal"] for value in values]
+    assert ordinals[-20000:] == sorted(ordinals[-20000:])
+    assert len(ordinals) > 20000
 
 
 def test_everything_beside_the_tables_is_in_the_transactions(source: Source, command: Command) -> None:
@@ -264,25 +274,25 @@ def test_everything_beside_the_tables_is_in_the_transactions(source: Source, com
     }  # fmt: skip
     finish(command, settings)
     with source.connect() as connection:
-        for number in range(600):
+        for number in range(150):
             with connection.transaction():
                 connection.execute("INSERT INTO t VALUES (%s, %s)", (2 * number, 1))
                 connection.execute("INSERT INTO t VALUES (%s, 'NaN')", (2 * number + 1,))
                 connection.execute("SELECT pg_logical_emit_message(true, 'm', 'in')")
             connection.execute("SELECT pg_logical_emit_message(false, 'm', 'out')")
-    for beyond in (50, 400):
+    for beyond in (20, 100):
         running = command.start("run", settings=settings)
         grown(command, beyond)
         kill(running)
     finish(command, settings)
-    each_once(command.topics([f"{command.prefix}.public.t", f"{command.prefix}.message"]), 600 + 1200)
+    each_once(command.topics([f"{command.prefix}.public.t", f"{command.prefix}.message"]), 150 + 300)
     marks: list[Any] = [record.value for record in command.topics([f"{command.prefix}.transaction"])]
-    assert Counter(Counter((mark["id"], mark["status"]) for mark in marks).values()) == {1: 1200}
+    assert Counter(Counter((mark["id"], mark["status"]) for mark in marks).values()) == {1: 300}
     assert ends(command, f"__debezium-heartbeat.{command.prefix}") > 0
     reader = KafkaSink(command.bootstrap_servers, client_id="test")
     letters = reader.read(f"{command.prefix}.deadletter", 30)
     reader.close(1)
-    assert len(letters) == 600
+    assert len(letters) == 150
 
 
 def test_what_lies_before_a_row_that_stops_us_is_read(source: Source, command: Command) -> None:
@@ -290,7 +300,7 @@ def test_what_lies_before_a_row_that_stops_us_is_read(source: Source, command: C
     source.execute("CREATE TABLE t (id int PRIMARY KEY, v numeric)")
     settings = {**ONCE, "transaction.boundary.interval.ms": 5000}
     finish(command, settings)
-    source.execute("INSERT INTO t SELECT i, CASE i WHEN 31 THEN 'NaN' ELSE i END FROM generate_series(1, 60) i")
+    source.execute("INSERT INTO t SELECT i, CASE i WHEN 31 THEN 'NaN'::numeric ELSE i END FROM generate_series(1, 60) i")
     stopped = command.run("run", "--once", settings=settings)
     assert stopped.returncode == 4, stopped.stderr
     assert len(command.records("public.t")) == 30
