@@ -47,10 +47,9 @@ _JOIN_LOCK_TIMEOUT = "100ms"
 class SnapshotCopy:
     """Copies tables under one snapshot, chunk by chunk: readers in turn, one thread.
 
-    The first reading takes all that waits of its tables, a later one a chunk of each. `leaves_out`
-    names keys whose rows are not sent; `meanwhile` is called while it waits; `before_mark` when a
-    table's rows are acked, and it is not marked yet: such a table is read whole. Once it `gives_way` the
-    rest is given back.
+    It takes all that waits of its tables, or beside a stream `one_chunk` of each; `meanwhile` is called while
+    it waits. `leaves_out` names keys whose rows are not sent. `before_mark` is called when a table's rows are
+    acked, and it is not marked yet: such a table is read whole. Once it `gives_way` the rest is given back.
 
     The markers of `source.snapshot` need to know what is last: so each chunk's last row is held
     until its table has another one, and the last table's until it is known to be the last. A chunk
@@ -71,6 +70,7 @@ class SnapshotCopy:
         meanwhile: Callable[[], None] | None = None,
         before_mark: Callable[[], None] | None = None,
         gives_way: Callable[[], bool] | None = None,
+        one_chunk: bool = False,
     ) -> None:
         self._settings = settings = connector.settings
         self._clock = connector.clock
@@ -89,6 +89,7 @@ class SnapshotCopy:
         self._meanwhile = meanwhile
         self._before_mark = before_mark
         self._gives_way = gives_way or (lambda: False)
+        self._one_chunk = one_chunk
         self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         self._unmarked: list[TableCopy] = []
@@ -187,12 +188,11 @@ class SnapshotCopy:
         begun = unread.cut(
             connection, reader.filenode, self._settings.snapshot_chunk_rows if select is None else 0,
             resumable=self._before_mark is None and can_resume(shape.relation, self._settings),
-            one_snapshot=self._first_reading,
+            one_snapshot=not self._one_chunk,
         )  # fmt: skip
         if begun:
             self._bars.begin(table.qualified_name, table.rows, unread.done, unread.done + len(unread.waiting))
-        one = [] if self._first_reading or not unread.waiting else [unread.waiting.popleft()]
-        copy = TableCopy(unread, shape, select, unread.waiting if self._first_reading else deque(one))
+        copy = TableCopy(unread, shape, select, unread.next_chunk() if self._one_chunk else unread.waiting)
         self._unmarked.append(copy)
         if copy.read:
             # Only its mark was missing.
@@ -365,8 +365,7 @@ class SnapshotCopy:
         fatal = self._sink.fatal()
         if fatal is not None:
             raise fatal
-        trackers = [part.tracker for part in self._unacked()]
-        for tracker in trackers if self._marks is None else (*trackers, self._marks.tracker):
+        for tracker in [part.tracker for part in self._unacked()] + ([self._marks.tracker] if self._marks else []):
             tracker.advance()
             if tracker.failure is not None:
                 raise map_kafka_error(tracker.failure, "delivering the snapshot")

@@ -332,7 +332,7 @@ class StreamLoop:
             copy = SnapshotCopy(
                 connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._lines,
                 position=at, first_reading=False, leaves_out=compared.leaves_out if compared else leaves_out,
-                meanwhile=self._stay_alive, before_mark=compared.delete_rest if compared else None,
+                one_chunk=True, meanwhile=self._stay_alive, before_mark=compared.delete_rest if compared else None,
             )  # fmt: skip
             unseen = copy.run(self._catalog, [reader], [unread])
         self._walker.clock(times(self._clock.time_us()))
