@@ -163,9 +163,7 @@ def play(stack: Stack, source: Source, registry: Registry, seed: int, monkeypatc
 
 
 @pytest.mark.timeout(120 + 15 * ROUNDS)
-def test_the_topic_is_the_table_whatever_happens(
-    stack: Stack, source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_topic_is_the_table_whatever_happens(stack: Stack, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks in several snapshots, rows that move between them, restarts between a chunk and its mark."""
     with closing(Registry(stack.registry_url)) as registry:
         for seed in range(FIRST_SEED, FIRST_SEED + ROUNDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import subprocess
@@ -95,10 +96,10 @@ def test_moved_while_the_snapshot_is_read(source: Source, command: Command) -> N
     assert "ahead of our position" in running.stderr
 
 
-@pytest.fixture
-def server(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def server(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A PostgreSQL of our own, to be taken back in time; Kafka and registry are the shared ones."""
-    made = Stack(tmp_path / "server" / "stack", stack.cache)
+    made = Stack(tmp_path_factory.mktemp("server") / "stack", stack.cache)
     made.start("postgres")
     yield made
     made.wipe()
@@ -123,6 +124,10 @@ def data_of(source: Source) -> Path:
     return Path(source.rows("SHOW data_directory")[0][0])
 
 
+def timeline(source: Source) -> int:
+    return int(source.rows("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")[0][0], 16)
+
+
 def promote(server: Stack, source: Source) -> None:
     """Have the server end a recovery: it begins another timeline."""
     data = data_of(source)
@@ -143,7 +148,12 @@ def test_lost_for_its_wal(server: Stack, own: Command) -> None:
     source.execute("DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (3)")
     for _ in range(3):
         source.execute("SELECT pg_switch_wal()", "CREATE TABLE gone ()", "DROP TABLE gone", "CHECKPOINT")
-    wait_for(lambda: source.rows("SELECT wal_status FROM pg_replication_slots") == [("lost",)], what="the slot is lost")
+    wait_for(
+        lambda: (
+            source.rows(f"SELECT wal_status FROM pg_replication_slots WHERE slot_name = '{source.slot}'") == [("lost",)]
+        ),
+        what="the slot is lost",
+    )
     refused(own, "is lost", "max_slot_wal_keep_size", "when_needed", settings=at(server))
     checked = own.run("check", settings=at(server))
     assert checked.returncode == 3
@@ -172,7 +182,7 @@ def test_an_older_backup(server: Stack, own: Command) -> None:
     refused(own, "has gone back", "its log ends at", "when_needed", settings=at(server))
     # Recovered to now, it is another timeline that left ours before our position.
     promote(server, source)
-    refused(own, "has gone back", "timeline 2 left that at", settings=at(server))
+    refused(own, "has gone back", f"timeline {timeline(source)} left that at", settings=at(server))
     done = own.run("run", "--once", settings=at(server, **WHEN_NEEDED))
     assert done.returncode == 0, done.stderr
     assert ids(own) == {1, 2}
@@ -188,9 +198,10 @@ def test_promoted_with_and_without_the_slot(server: Stack, own: Command) -> None
     assert done.returncode == 0, done.stderr
     assert ids(own) == {1, 2, 3, 4}
     assert [record.value["op"] for record in own.records("public.t")] == ["r", "r", "c", "c"]  # type: ignore[index]
+    before = timeline(source)
     promote(server, source)
     source.execute(f"SELECT pg_drop_replication_slot('{source.slot}')")
-    refused(own, "is gone", "timeline 2, now 3", "slot.failover", settings=at(server))
+    refused(own, "is gone", f"timeline {before}, now {before + 1}", "slot.failover", settings=at(server))
 
 
 def test_another_server(stack: Stack, server: Stack, own: Command, command: Command) -> None:
@@ -198,3 +209,29 @@ def test_another_server(stack: Stack, server: Stack, own: Command, command: Comm
     command.source.execute(TABLE)
     elsewhere: dict[str, object] = {"name": own.prefix, "topic.prefix": own.prefix}
     refused(command, "belongs to another server", "system id", settings=elsewhere)
+
+
+def test_the_budget_is_forecast(server: Stack, own: Command) -> None:
+    """Issue D.6: `status` and the log tell when max_slot_wal_keep_size will be used up."""
+    source = own.source
+    write = "SELECT pg_logical_emit_message(false, 'none', repeat('x', 100000))"
+    source.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '200MB'", "SELECT pg_reload_conf()")
+    running = own.start("run", settings=at(server))
+    running.wait_for("streaming")
+
+    def told() -> bool:
+        source.execute(write)
+        return "the WAL budget of the slot is nearly used up" in running.stderr
+
+    wait_for(told, what="the warning")
+    looking = own.start("status", "--json", settings=at(server))
+    while looking.process.poll() is None:
+        source.execute(write)
+    assert looking.process.returncode == 0, looking.stderr
+    budget = json.loads(looking.stderr)["wal_budget"]
+    assert budget["safe_bytes"] > 0
+    assert budget["bytes_per_second"] > 0
+    assert 0 <= budget["seconds_left"] < 3600
+    assert "wal_budget:" in own.run("status", settings=at(server)).stdout
+    assert running.stop() == 0
+    source.execute("ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()")

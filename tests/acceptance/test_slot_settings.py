@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from dev.stack import Stack
-from tests.harness import Command, Source, folded, source_of, wait_for
+from tests.harness import Command, Source, folded
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 WRITE = "SELECT pg_logical_emit_message(false, 'none', repeat('x', 1000000)) FROM generate_series(1, 3)"
-A_LITTLE = "SELECT pg_logical_emit_message(false, 'none', repeat('x', 100000))"
 MEGABYTE = 1_000_000
 
 
@@ -123,42 +118,3 @@ def test_the_snapshot_is_paused(source: Source, command: Command) -> None:
     assert len(state[f"{command.prefix}.public.small"]) == 1
     (last,) = command.records("public.small")
     assert last.value["source"]["snapshot"] == "incremental"  # type: ignore[index]
-
-
-@pytest.fixture
-def budgeted(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
-    """A PostgreSQL of our own with a WAL budget."""
-    made = Stack(tmp_path / "budgeted" / "stack", stack.cache)
-    made.start("postgres")
-    yield made
-    made.wipe()
-
-
-def test_the_budget_is_forecast(stack: Stack, budgeted: Stack, tmp_path: Path) -> None:
-    """Issue D.6: `status` and the log tell when max_slot_wal_keep_size will be used up."""
-    with source_of(budgeted, f"t{secrets.token_hex(5)}") as source:
-        command = Command(stack, source, tmp_path)
-        there: dict[str, object] = {"database.port": budgeted.postgres_port}
-        source.execute(TABLE, "ALTER SYSTEM SET max_slot_wal_keep_size = '200MB'", "SELECT pg_reload_conf()")
-        running = command.start("run", settings=there)
-        try:
-            running.wait_for("streaming")
-            said = "the WAL budget of the slot is nearly used up"
-
-            def told() -> bool:
-                source.execute(A_LITTLE)
-                return said in running.stderr
-
-            wait_for(told, what="the warning")
-            looking = command.start("status", "--json", settings=there)
-            while looking.process.poll() is None:
-                source.execute(A_LITTLE)
-            assert looking.process.returncode == 0, looking.stderr
-            budget = json.loads(looking.stderr)["wal_budget"]
-            assert budget["safe_bytes"] > 0
-            assert budget["bytes_per_second"] > 0
-            assert 0 <= budget["seconds_left"] < 3600
-            assert "wal_budget:" in command.run("status", settings=there).stdout
-            assert running.stop() == 0
-        finally:
-            command.end()

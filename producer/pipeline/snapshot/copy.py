@@ -48,10 +48,9 @@ _JOIN_LOCK_TIMEOUT = "100ms"
 class SnapshotCopy:
     """Copies tables under one snapshot, chunk by chunk: readers in turn, one thread.
 
-    It takes all that waits of its tables; beside a stream a chunk of each. `leaves_out` names keys
-    whose rows are not sent; `meanwhile` is called while it waits; `before_mark` when a table's rows
-    are acked, and it is not marked yet: such a table is read whole. Once it `gives_way` the rest is
-    given back.
+    It takes all that waits of its tables, or beside a stream `one_chunk` of each; `meanwhile` is called while
+    it waits. `leaves_out` names keys whose rows are not sent. `before_mark` is called when a table's rows are
+    acked, and it is not marked yet: such a table is read whole. Once it `gives_way` the rest is given back.
 
     The markers of `source.snapshot` need to know what is last: so each chunk's last row is held
     until its table has another one, and the last table's until it is known to be the last. A chunk
@@ -68,11 +67,11 @@ class SnapshotCopy:
         bars: SnapshotProgress,
         position: Lsn,
         first_reading: bool,
-        beside_stream: bool = False,
         leaves_out: Callable[[bytes | None], bool] | None = None,
         meanwhile: Callable[[], None] | None = None,
         before_mark: Callable[[], None] | None = None,
         gives_way: Callable[[], bool] | None = None,
+        one_chunk: bool = False,
     ) -> None:
         self._settings = settings = connector.settings
         self._clock = connector.clock
@@ -88,7 +87,7 @@ class SnapshotCopy:
         self._position = position
         self._first_reading = first_reading
         self._leaves_out = leaves_out
-        self._one_chunk = beside_stream
+        self._one_chunk = one_chunk
         self._compared = before_mark is not None
         self._gives_way = gives_way or (lambda: False)
         self._dead_letters = connector.dead_letters

@@ -341,8 +341,8 @@ class StreamLoop:
             compared = self._compared(stack, unread.table, at, leaves_out)
             copy = SnapshotCopy(
                 connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._lines,
-                position=at, first_reading=False, beside_stream=True,
-                leaves_out=compared.leaves_out if compared else leaves_out, meanwhile=self._upkeep.stay_alive,
+                position=at, first_reading=False, leaves_out=compared.leaves_out if compared else leaves_out,
+                one_chunk=True, meanwhile=self._upkeep.stay_alive,
                 before_mark=compared.delete_rest if compared else None,
             )  # fmt: skip
             try:
