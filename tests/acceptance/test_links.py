@@ -47,11 +47,9 @@ def test_the_link_to_postgres(source: Source, command: Command, link: Link) -> N
         watched.another_fault(before)
         link.up()
         watched.arrived()
-        watched.unrepeated()
     link.delay = 0.05
     watched.insert(50)
     watched.arrived()
-    watched.unrepeated()
     link.delay = 0
     assert running.stop() == 0, running.stderr
 
@@ -163,7 +161,6 @@ def test_a_broker_of_three_dies(source: Source, command: Command, stack: Stack, 
         watched.insert(200)
         wait_for(lambda: dead not in leaders(admin), 30, "others lead")
         watched.arrived(60)
-        watched.unrepeated()
         assert running.stop() == 0, running.stderr
         values: list[Any] = [record.value for record in command.records()]
         order = [value["after"]["id"] for value in values]
