@@ -156,6 +156,8 @@ class StreamLoop:
         since_tend = 0
         self._walker.clock(times(self._clock.time_us()))
         while not self._stop.requested and not self._reached:
+            # Before anything is read: what has come while we were stopped is a successor's.
+            self._refuse_lapse()
             ahead = bool(self._ahead)
             code, taken = transactions.run(
                 self._next_ahead if ahead else stream.get,
@@ -277,13 +279,7 @@ class StreamLoop:
 
     def _serve(self) -> None:
         progress, stream = self._progress, self._stream
-        if 0 < self._patience < stream.silent_seconds:
-            # We were stopped, or a call took long: what is stored now could be behind a successor's.
-            raise PostgresUnavailable(
-                f"PostgreSQL {self._server.where}: we were silent for {stream.silent_seconds:.0f} s, longer than "
-                "wal_sender_timeout: another may read the slot now",
-                remedy="was the process or the machine suspended? we come back by ourselves",
-            )
+        self._refuse_lapse()
         if self._heartbeat.beat():
             self._sink.flush(_GATHER_SECONDS)
         self._sink.poll()
@@ -303,6 +299,16 @@ class StreamLoop:
             stream.confirm(safe)
         elif (self._target is not None or self._later.pending) and silent >= _REPLY_SECONDS:
             stream.confirm(safe, ask=True)
+
+    def _refuse_lapse(self) -> None:
+        """We were stopped, or a call took long: what we read and store now could be behind a successor's."""
+        silent = self._stream.silent_seconds
+        if 0 < self._patience < silent:
+            raise PostgresUnavailable(
+                f"PostgreSQL {self._server.where}: we were silent for {silent:.0f} s, longer than wal_sender_timeout: "
+                "another may read the slot now",
+                remedy="was the process or the machine suspended? we come back by ourselves",
+            )
 
     def _watch(self) -> None:
         """Look after a stream that is silent: a network that swallows all does not tell that it was given up.
