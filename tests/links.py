@@ -42,7 +42,7 @@ class Watched:
         self._command = command
         self.running = running
         self._rows = 0
-        self._confirmed: set[Position] = set()
+        self._confirmed: Counter[Position] = Counter()
 
     def insert(self, rows: int = 1) -> None:
         """So many transactions of one row."""
@@ -50,12 +50,12 @@ class Watched:
         self._source.execute(*(f"INSERT INTO t VALUES ({n}, repeat('x', 300))" for n in range(first, self._rows)))
 
     def arrived(self, seconds: float = 30) -> None:
-        """All rows are in the topic, and confirmed: none of them may come again."""
+        """All rows are in the topic, and confirmed; none of what was confirmed before has come again."""
         wait_for(lambda: ids(self._command) == list(range(self._rows)), seconds, "all rows")
         end = Lsn.parse(str(self._source.rows("SELECT pg_current_wal_insert_lsn()::text")[0][0]))
         wait_for(lambda: Lsn.parse(self._source.confirmed_lsn() or "0/0") >= end, seconds, "all is confirmed")
-        self._confirmed |= positions(self._command).keys()
-        self._counted = positions(self._command)
+        self.unrepeated()
+        self._confirmed = positions(self._command)
 
     def faults(self) -> int:
         """How many were told."""
@@ -66,11 +66,9 @@ class Watched:
         wait_for(lambda: self.faults() > before, seconds, "a fault is noticed")
 
     def unrepeated(self) -> None:
-        """What was confirmed when it last arrived has not come again."""
+        """What was confirmed when all had last arrived has not come again."""
         now = positions(self._command)
-        assert {place: now[place] for place in self._confirmed} == {
-            place: self._counted[place] for place in self._confirmed
-        }
+        assert self._confirmed == Counter({place: now[place] for place in self._confirmed})
 
     def walsender(self) -> int | None:
         """Who serves it."""

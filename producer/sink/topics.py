@@ -6,7 +6,8 @@ Room: sink (IO: Kafka). Kafka documentation, "Topic Configs"; protocol guide, Cr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -18,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
     ResourceType,
 )
 
-from producer.errors import AccessDenied, KafkaUnavailable, OperatorError
+from producer.errors import AccessDenied, KafkaUnavailable, OperatorError, ProducerError
 from producer.sink.client_log import client_logger
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
@@ -66,7 +67,6 @@ class Topics:
         self._producer = producer
         self._complaints = complaints
         self._config = dict(admin)
-        self._admin: AdminClient | None = None
         self._partitions: dict[str, int] = {}
 
     def ensure(
@@ -110,36 +110,38 @@ class Topics:
 
     def _described(self, resource: ConfigResource, what: str) -> dict[str, str] | None:
         deadline = time.monotonic() + _LEADER_SECONDS
-        while True:
-            try:
-                answers = self._administrator().describe_configs([resource], request_timeout=_REQUEST_SECONDS)
-                entries = answers[resource].result(_REQUEST_SECONDS + 1)
-                return {name: entry.value for name, entry in entries.items() if entry.value is not None}
-            except KafkaException as error:
-                # Of several brokers, one may not have heard yet of a topic that was just made.
-                unheard = error.args[0].name() == "UNKNOWN_TOPIC_OR_PART" and time.monotonic() < deadline
-                mapped = map_kafka_error(error, f"reading the configuration of {what}")
-                if isinstance(mapped, AccessDenied):
-                    return None
-                if not unheard:
-                    raise mapped from error
-            self._producer.poll(_TURN_SECONDS)
+        with self._administrator() as admin:
+            while True:
+                try:
+                    answers = admin.describe_configs([resource], request_timeout=_REQUEST_SECONDS)
+                    entries = answers[resource].result(_REQUEST_SECONDS + 1)
+                    return {name: entry.value for name, entry in entries.items() if entry.value is not None}
+                except KafkaException as error:
+                    # Of several brokers, one may not have heard yet of a topic that was just made.
+                    unheard = error.args[0].name() == "UNKNOWN_TOPIC_OR_PART" and time.monotonic() < deadline
+                    mapped = map_kafka_error(error, f"reading the configuration of {what}")
+                    if isinstance(mapped, AccessDenied):
+                        return None
+                    if not unheard:
+                        raise mapped from error
+                self._producer.poll(_TURN_SECONDS)
 
     def ask(self, timeout_s: float) -> ClusterMetadata:
         """Brokers and topics, as the cluster tells them now."""
         return ask_cluster(self._producer, self._complaints, lambda: self._producer.poll(0), timeout_s)
 
     def _create(self, wanted: list[NewTopic]) -> None:
-        try:
-            answers = self._administrator().create_topics(wanted, request_timeout=_REQUEST_SECONDS)
-        except KafkaException as error:
-            raise map_kafka_error(error, "creating topics") from error
-        for name, answer in answers.items():
+        with self._administrator() as admin:
             try:
-                answer.result(_REQUEST_SECONDS + 1)
+                answers = admin.create_topics(wanted, request_timeout=_REQUEST_SECONDS)
             except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise map_kafka_error(error, f"creating topic {name}") from error
+                raise map_kafka_error(error, "creating topics") from error
+            for name, answer in answers.items():
+                try:
+                    answer.result(_REQUEST_SECONDS + 1)
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise map_kafka_error(error, f"creating topic {name}") from error
 
     def _wait_for_leaders(self, names: Sequence[str]) -> dict[str, int]:
         """A topic just made has no leaders at once, nor does every broker know it."""
@@ -165,14 +167,25 @@ class Topics:
             if topic.partitions and not (led and any(part.leader < 0 for part in topic.partitions.values()))
         }
 
-    def _administrator(self) -> AdminClient:
-        if self._admin is None:
-            try:
-                config: dict[str, Any] = {**self._config, "logger": client_logger(), "error_cb": self._complaints}
-                self._admin = AdminClient(config)
-            except KafkaException as error:
-                raise refused_settings(error, "admin") from error
-        return self._admin
+    @contextmanager
+    def _administrator(self) -> Iterator[AdminClient]:
+        """A client for one errand: between two, nobody would serve what it says of its connections.
+
+        Raises:
+            AccessDenied: its login is refused, where the errand failed.
+        """
+        config: dict[str, Any] = {**self._config, "logger": client_logger(), "error_cb": self._complaints}
+        try:
+            admin = AdminClient(config)
+        except KafkaException as error:
+            raise refused_settings(error, "admin") from error
+        try:
+            yield admin
+        except ProducerError as error:
+            admin.poll(0)
+            if self._complaints.fatal is None:
+                raise
+            raise self._complaints.fatal from error
 
 
 def _not_there(missing: Sequence[str], partitions: int) -> OperatorError:

@@ -64,7 +64,8 @@ class Session(Connection):
         """From now on, cut the connection when a statement takes longer."""
         guarded, self._seconds = bool(self._seconds), seconds
         if not guarded:
-            threading.Thread(target=self._guard, name="answers", daemon=True).start()
+            twin = socket.socket(fileno=os.dup(self.pgconn.socket))
+            threading.Thread(target=self._guard, args=(twin,), name="answers", daemon=True).start()
 
     def execute(self, *args: Any, **kwargs: Any) -> psycopg.Cursor[tuple[object, ...]]:
         """As psycopg's.
@@ -83,8 +84,8 @@ class Session(Connection):
         finally:
             self._until = math.inf
 
-    def _guard(self) -> None:
-        with socket.socket(fileno=os.dup(self.pgconn.socket)) as twin, suppress(OSError):
+    def _guard(self, twin: socket.socket) -> None:
+        with twin, suppress(OSError):
             while not self.closed:
                 if time.monotonic() > self._until:
                     self._late = True

@@ -95,7 +95,7 @@ def test_inheritance_generated_and_unlogged(source: Source, command: Command) ->
 HOSTILE = [
     "a,b", "c.d", "e f", "g\\h", "tail\\", "\\head", "*", "i*", 'q"t', "p't", " lead",
     "trail ", "tab\tx", "new\nline", "vt\vx", "ff\fx", "cr\rx", "{j}",
-    "%s", "$1", "T", "t", "é😀" + "ü" * 28 + "z", "x" * 62 + "\\",
+    'z"; DROP TABLE "T"; --', "%s", "$1", "T", "t", "é😀" + "ü" * 28 + "z", "x" * 62 + "\\",
 ]  # fmt: skip
 
 

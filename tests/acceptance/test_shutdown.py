@@ -46,7 +46,7 @@ def test_sigterm_while_postgres_is_frozen(
     """Exit 0 or 5 within the ten seconds that container engines give, whatever was asked of the server."""
     source.execute(TABLE)
     if when == "copying":
-        source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 100000) i")
+        source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 30000) i")
     rows = source.rows("SELECT id FROM t ORDER BY id")
     running = command.start("run", settings=settings) if when != "beginning" else None
     if running is not None:

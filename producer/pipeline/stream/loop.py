@@ -179,6 +179,8 @@ class StreamLoop:
         self._comparisons.lost()
         self._walker.clock(times(self._clock.time_us()))
         while not self._stop.requested and not self._reached:
+            # Before anything is read: what has come while we were stopped is a successor's.
+            self._upkeep.refuse_lapse()
             ahead = bool(self._ahead)
             code, taken = transactions.run(
                 self._next_ahead if ahead else stream.get,

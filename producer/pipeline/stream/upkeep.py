@@ -78,13 +78,7 @@ class Upkeep:
             ProducerError: what ends the stream.
         """
         progress, stream = self._progress, self._stream
-        if 0 < self._patience < stream.silent_seconds:
-            # We were stopped, or a call took long: what is stored now could be behind a successor's.
-            raise PostgresUnavailable(
-                f"PostgreSQL {self._server.where}: we were silent for {stream.silent_seconds:.0f} s, longer than "
-                "wal_sender_timeout: another may read the slot now",
-                remedy="was the process or the machine suspended? we come back by ourselves",
-            )
+        self.refuse_lapse()
         if not progress.closing and self._heartbeat.beat():
             self._sink.flush(_FLUSH_SECONDS)
         if not progress.tracker.idle:
@@ -107,6 +101,16 @@ class Upkeep:
             stream.confirm(safe)
         elif silent >= _REPLY_SECONDS and self._asks():
             stream.confirm(safe, ask=True)
+
+    def refuse_lapse(self) -> None:
+        """We were stopped, or a call took long: what we read and store now could be behind a successor's."""
+        silent = self._stream.silent_seconds
+        if 0 < self._patience < silent:
+            raise PostgresUnavailable(
+                f"PostgreSQL {self._server.where}: we were silent for {silent:.0f} s, longer than wal_sender_timeout: "
+                "another may read the slot now",
+                remedy="was the process or the machine suspended? we come back by ourselves",
+            )
 
     def watch(self) -> None:
         """Look after a stream that is silent: a network that swallows all does not tell that it was given up.
