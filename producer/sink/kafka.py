@@ -160,7 +160,7 @@ class KafkaSink:
         """Flush for at most so long, give up the rest, end; how many records were given up.
 
         Their groups learn of it as of any failed delivery. Without the purge the client would wait
-        for the brokers for ever. So it would for the end of a transaction: a client that could not abort is only let go.
+        for the brokers for ever. So it would for a transaction's end: a client that could not abort is only let go.
         """
         aborted = self.transactions is None or self.transactions.abort(timeout_s)
         left = self.flush(timeout_s)

@@ -300,7 +300,9 @@ def test_what_lies_before_a_row_that_stops_us_is_read(source: Source, command: C
     source.execute("CREATE TABLE t (id int PRIMARY KEY, v numeric)")
     settings = {**ONCE, "transaction.boundary.interval.ms": 5000}
     finish(command, settings)
-    source.execute("INSERT INTO t SELECT i, CASE i WHEN 31 THEN 'NaN'::numeric ELSE i END FROM generate_series(1, 60) i")
+    source.execute(
+        "INSERT INTO t SELECT i, CASE i WHEN 31 THEN 'NaN'::numeric ELSE i END FROM generate_series(1, 60) i"
+    )
     stopped = command.run("run", "--once", settings=settings)
     assert stopped.returncode == 4, stopped.stderr
     assert len(command.records("public.t")) == 30
