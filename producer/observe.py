@@ -131,6 +131,7 @@ class SnapshotLines:
         self._chunks: dict[str, tuple[int, int]] = {}
 
     def begin(self, table: str, expected_rows: int, chunks_done: int, chunks: int) -> None:
+        """Say so, with the estimate."""
         now = self._clock.monotonic()
         self._rows[table] = [0, expected_rows, now, now]
         self._chunks[table] = chunks_done, chunks
@@ -140,6 +141,7 @@ class SnapshotLines:
         )  # fmt: skip
 
     def advance(self, table: str, rows: int) -> None:
+        """Say now and then how far it is."""
         state = self._rows[table]
         state[0] += rows
         now = self._clock.monotonic()
@@ -157,9 +159,11 @@ class SnapshotLines:
             )
 
     def chunks(self, table: str, done: int) -> None:
+        """For the next line."""
         self._chunks[table] = done, self._chunks[table][1]
 
     def finish(self, table: str) -> None:
+        """Say so, and how fast it was."""
         rows, _, began, _ = self._rows[table]
         seconds = max(self._clock.monotonic() - began, 0.001)
         self._log.info("snapshot of a table is read", table=table, rows=int(rows), rows_per_second=int(rows / seconds))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psycopg
 import pytest
@@ -19,6 +19,7 @@ from producer.acks import Group
 from producer.clock import SystemClock
 from producer.errors import TemporaryError
 from producer.pipeline.run import Runner
+from producer.pipeline.snapshot import later
 from producer.pipeline.stop import Stop
 from producer.schema.registry import Registry
 from producer.settings import Settings, load_settings
@@ -90,6 +91,11 @@ class Mortal(MemorySink):
         if not self._records_left or (mark and not self._marks_left):
             self._die()
 
+    def poll(self) -> None:
+        """Acks come when they come."""
+        if self._chance.random() < 0.3:
+            super().poll()
+
     def _die(self) -> None:
         """What is not acked may be lost, the last records first."""
         if self._chance.random() < 0.5:
@@ -121,9 +127,11 @@ def settings_of(stack: Stack, source: Source, sets: Mapping[str, object]) -> Set
     return load_settings(None, [f"{k}={v}" for k, v in sets.items()], stack.environment(source.name)).settings
 
 
-def play(stack: Stack, source: Source, registry: Registry, seed: int) -> None:
+def play(stack: Stack, source: Source, registry: Registry, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One round: a table, writers, kills, and what a consumer has in the end."""
     chance = random.Random(seed)
+    # A snapshot for each chunk, or for some of them.
+    monkeypatch.setattr(later, "_YOUNG_SECONDS", chance.choice((0, 0.3)))
     slot, prefix = f"{source.slot}_{seed}", f"{source.name}r{seed}"
     source.execute(
         "DROP TABLE IF EXISTS t",
@@ -142,10 +150,8 @@ def play(stack: Stack, source: Source, registry: Registry, seed: int) -> None:
     with Writers(source, seed, keys=keys):
         for _ in range(chance.randint(1, 3)):
             sink = Mortal(sink, chance)
-            try:
+            with suppress(Killed):
                 run(settings, sink)
-            except Killed:
-                pass
             for statement, likely in EVENTS.items():
                 if chance.random() < likely:
                     source.execute(statement)
@@ -157,11 +163,13 @@ def play(stack: Stack, source: Source, registry: Registry, seed: int) -> None:
 
 
 @pytest.mark.timeout(120 + 15 * ROUNDS)
-def test_the_topic_is_the_table_whatever_happens(stack: Stack, source: Source) -> None:
+def test_the_topic_is_the_table_whatever_happens(
+    stack: Stack, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Chunks in several snapshots, rows that move between them, restarts between a chunk and its mark."""
     with closing(Registry(stack.registry_url)) as registry:
         for seed in range(FIRST_SEED, FIRST_SEED + ROUNDS):
             try:
-                play(stack, source, registry, seed)
+                play(stack, source, registry, seed, monkeypatch)
             except Exception as error:
                 raise AssertionError(f"INTERLEAVINGS_FROM={seed} INTERLEAVINGS=1") from error

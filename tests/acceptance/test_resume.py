@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from dev.stack import Stack
 from producer.errors import OperatorError
 from producer.pipeline import stages
 from producer.settings import load_settings
+from producer.sink.consume import consumer_config
 from producer.sink.offsets import Loaded
 from tests.harness import Command, Running, Source, folded, source_of, wait_for
 from tests.writers import Writers, judge
 
-ROWS = 12_000
+ROWS = 6000
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v bigint, pad text) WITH (autovacuum_enabled = false)"
 FILL = f"INSERT INTO t SELECT i, i, repeat('x', 200) FROM generate_series(1, {ROWS}) i"
-# Some dozens of rows in flight: a kill lands in the midst.
-SLOW: dict[str, object] = {"snapshot.chunk.rows": 400, "max.queue.size.in.bytes": 10_000}
+# Some few rows in flight: seconds of round trips, so that a kill lands in the midst.
+SLOW: dict[str, object] = {"snapshot.chunk.rows": 300, "max.queue.size.in.bytes": 1500}
 # Borders need not be those of before.
 REST: dict[str, object] = {"snapshot.chunk.rows": 3000}
 # All over the table.
-KEYS = range(1, ROWS, 199)
+KEYS = range(1, ROWS, 99)
 
 
 def remembered(command: Command) -> Loaded:
@@ -49,16 +52,38 @@ def done_ids(source: Source, loaded: Loaded) -> set[int]:
     return {id_ for id_, page in pages if any(page >= first and page < (end or 10**9) for first, end in ranges)}
 
 
-def in_the_midst(command: Command, running: Running, chunks: int = 3) -> None:
-    """Wait until some chunks of t are marked, and not all."""
-    wait_for(lambda: len(remembered(command).chunks.get("public.t", {})) >= chunks, 30, running.stderr)
-    assert "public.t" not in remembered(command).tables
+def paused(command: Command, settings: dict[str, object] = SLOW) -> Running:
+    """Started, and stopped in its tracks as soon as three chunks more are marked."""
+    loaded = load_settings(None, [], command.environment()).settings
+    sink = stages.sink(loaded)
+    stages.offsets(loaded, sink).ensure()
+    sink.close(0)
+    consumer = Consumer(consumer_config(command.bootstrap_servers, {}))
+    place = TopicPartition(loaded.offset_storage_topic, 0)
+    place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
+    consumer.assign([place])
+    running = command.start("run", settings=settings)
+    marks = 0
+
+    def some() -> bool:
+        nonlocal marks
+        for message in consumer.consume(100, 0.05):
+            key = message.key() or b""
+            ours = f'"{command.prefix}"'.encode() in key and b'"chunk"' in key
+            marks += ours and message.value() is not None
+        assert running.process.poll() is None, running.stderr
+        return marks >= 3
+
+    wait_for(some, 60, "chunks' marks")
+    running.process.send_signal(signal.SIGSTOP)
+    consumer.close()
+    assert "public.t" not in remembered(command).tables, "it was too fast for us"
+    return running
 
 
 def kill(command: Command, settings: dict[str, object] = SLOW) -> Loaded:
     """Kill -9 in the midst of a snapshot; what is remembered."""
-    running = command.start("run", settings=settings)
-    in_the_midst(command, running)
+    running = paused(command, settings)
     running.process.kill()
     running.process.wait(10)
     return remembered(command)
@@ -77,16 +102,12 @@ def test_chunks_that_are_done_are_not_read_again_under_load(source: Source, comm
     (progress,) = status["unfinished"]
     assert (status["state"], status["tables_done"], status["tables"]) == ("running", 0, 1)
     assert status["rows"] == progress["rows"] == len(done)
-    assert (progress["table"], 3 <= progress["chunks_done"] < progress["chunks"] <= 45) == ("public.t", True)
+    assert (progress["table"], 3 <= progress["chunks_done"] < progress["chunks"] <= 80) == ("public.t", True)
     with Writers(source, 3, keys=KEYS) as writers:
         wait_for(lambda: writers.transactions > 20, what="load")
-        running = command.start("run", settings=SLOW)
-        before = len(remembered(command).chunks["public.t"])
-        in_the_midst(command, running, before + 2)
-        running.process.kill()
-        running.process.wait(10)
         # Rows that moved may be in another chunk by now; those that nobody changes are where they were.
-        done |= done_ids(source, remembered(command))
+        done_since = done_ids(source, kill(command)) - set(KEYS)
+        before = copies(command.records("public.t"))
         running = command.start("run", settings=REST)
         running.wait_for("the snapshot is complete")
         at = writers.transactions
@@ -95,7 +116,9 @@ def test_chunks_that_are_done_are_not_read_again_under_load(source: Source, comm
     records = judge(source, command, REST, killed=True)
     counted = copies(records)
     assert {counted[id_] for id_ in done - set(KEYS)} == {1}
-    assert {counted[id_] for id_ in set(range(1, ROWS + 1)) - done - set(KEYS)} <= {1, 2, 3}
+    assert done_since > done - set(KEYS)
+    assert {id_: counted[id_] for id_ in done_since} == {id_: before[id_] for id_ in done_since}
+    assert set(counted.values()) <= {1, 2, 3}
     assert remembered(command).chunks == {}, "a table's mark takes the place of its chunks'"
 
 
@@ -142,11 +165,12 @@ def test_a_keyless_table_is_read_again_whole(source: Source, command: Command) -
 def test_a_reader_s_session_is_lost(source: Source, command: Command) -> None:
     """A temporary fault: it goes on by itself, beside the stream, with what is left."""
     source.execute(TABLE, FILL)
-    running = command.start("run", settings={**SLOW, "max.queue.size.in.bytes": 30_000})
-    in_the_midst(command, running)
+    running = paused(command)
     source.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND datname = current_database()"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE query LIKE 'COPY%' AND datname = current_database()"
     )
+    running.process.send_signal(signal.SIGCONT)
     running.wait_for("the snapshot is complete", 60)
     assert "a temporary fault" in running.stderr
     assert running.stop() == 0
@@ -173,10 +197,10 @@ def test_the_server_restarts_in_the_midst(stack: Stack, restarted: Stack, tmp_pa
         source.execute(TABLE, FILL)
         command = Command(stack, source, tmp_path)
         settings: dict[str, object] = {**SLOW, "database.port": restarted.postgres_port}
-        running = command.start("run", settings=settings)
         try:
-            in_the_midst(command, running)
+            running = paused(command, settings)
             restarted.restart("postgres")
+            running.process.send_signal(signal.SIGCONT)
             running.wait_for("the snapshot is complete", 90)
             source.execute("INSERT INTO t VALUES (0, 0)")
             assert running.stop() == 0, running.stderr

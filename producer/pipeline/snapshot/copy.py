@@ -188,10 +188,7 @@ class SnapshotCopy:
         )  # fmt: skip
         if begun:
             self._bars.begin(table.qualified_name, table.rows, unread.done, unread.done + len(unread.waiting))
-        waiting = unread.waiting
-        if self._one_chunk and waiting:
-            waiting = deque([waiting.popleft()])
-        copy = TableCopy(unread, shape, select, waiting)
+        copy = TableCopy(unread, shape, select, unread.next_chunk() if self._one_chunk else unread.waiting)
         self._unmarked.append(copy)
         if copy.read:
             # Only its mark was missing.
@@ -372,8 +369,7 @@ class SnapshotCopy:
         fatal = self._sink.fatal()
         if fatal is not None:
             raise fatal
-        trackers = [part.tracker for part in self._unacked()]
-        for tracker in trackers if self._marks is None else (*trackers, self._marks.tracker):
+        for tracker in [part.tracker for part in self._unacked()] + ([self._marks.tracker] if self._marks else []):
             tracker.advance()
             if tracker.failure is not None:
                 raise map_kafka_error(tracker.failure, "delivering the snapshot")

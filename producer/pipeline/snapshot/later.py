@@ -32,6 +32,8 @@ _LOCK_TIMEOUT = "500ms"
 # A reading that more keys than this were touched beside is given up and begun again.
 _MOST_TOUCHED = 1_000_000
 _FRAME = 5
+# How old a snapshot may become: it holds back vacuum, and its lock whoever wants to change the table.
+_YOUNG_SECONDS = 30.0
 _WORRY_SECONDS = 30.0
 
 Splice = Callable[[TableReader, Unread, Lsn, Callable[[bytes | None], bool] | None], bool]
@@ -40,7 +42,7 @@ Splice = Callable[[TableReader, Unread, Lsn, Callable[[bytes | None], bool] | No
 
 @dataclass(slots=True)
 class Reading:
-    """The reading of a table's next chunk, from its snapshot to where its rows are spliced in."""
+    """The reading of a table's next chunks, from its snapshot to where their rows are spliced in."""
 
     unread: Unread
     topic: str
@@ -52,6 +54,8 @@ class Reading:
     """Everything that the snapshot shows was committed before this."""
     taken: float = 0.0
     """When, by the clock."""
+    due: bool = True
+    """The next chunk has its turn; not before the stream has caught up with what came while another was sent."""
     touched: set[bytes] = field(default_factory=set)
     """Keys, as digests, of events that the snapshot does not show."""
     disturbed: bool = False
@@ -77,7 +81,7 @@ def _digest(key: bytes) -> bytes:
 
 
 class LaterReadings:
-    """The tables of one stream that are still to be read, one after the other, each chunk under a snapshot of its own.
+    """The tables of one stream that are still to be read, one after the other, a chunk whenever the stream caught up.
 
     `unseen` are the transactions (32-bit ids) that were produced and not yet seen to be visible: a
     commit is in the log, and decoded, before a snapshot shows it.
@@ -116,23 +120,26 @@ class LaterReadings:
         return bool(self._wanted)
 
     def consider(self, streamed: Lsn) -> None:
-        """Begin the next reading once the stream, which is at `streamed`, has caught up."""
+        """Begin the next reading, or go on with it, once the stream, which is at `streamed`, has caught up."""
         now = self._clock.monotonic()
-        if not self._wanted or self.reading is not None or now < self._not_before:
+        if not self._wanted or (self.reading is not None and self.reading.due) or now < self._not_before:
             return
         if self._probe is not None and streamed >= self._probe[0]:
             caught_up = now - self._probe[1] <= _BEHIND_SECONDS
             self._probe = None
-            if caught_up:
+            if caught_up and self.reading is not None:
+                self.reading.due = True
+            elif caught_up:
                 self._begin(self._wanted[0])
+            if caught_up:
                 return
         if self._probe is None:
             with explained(self._server, "asking for the end of the log"):
-                self._probe = (visibility.insert_lsn(self._catalog), now)
+                self._probe = (visibility.flush_lsn(self._catalog), now)
 
     def due(self, streamed: Lsn) -> bool:
         """Whether the stream is where the reading's rows belong: all before is out, and nothing behind."""
-        return self.reading is not None and streamed >= self.reading.at
+        return self.reading is not None and self.reading.due and streamed >= self.reading.at
 
     def splice(self) -> None:
         """Send the reading's rows; between two transactions only."""
@@ -146,14 +153,17 @@ class LaterReadings:
             elif self._splice(
                 reading.reader, reading.unread, reading.at, reading.leaves_out if reading.touched else None
             ):
-                # The stream is where the log ended then.
-                self._probe = reading.at, reading.taken
                 if not reading.unread.waiting:
                     self._wanted.popleft()
+                elif self._clock.monotonic() - reading.taken < _YOUNG_SECONDS:
+                    # Its rule holds for the chunks that wait, too: what it does not show is noted.
+                    reading.due = False
+                    self.reading = reading
                 if not self._wanted:
                     _log.info("the snapshot is complete")
         finally:
-            reading.reader.close()
+            if self.reading is None:
+                reading.reader.close()
 
     def truncated(self, topic: str, xid: int) -> None:
         """A table is emptied: rows that were read before it are not to be sent."""

@@ -59,3 +59,7 @@ class Unread:
         self.done, self.rows = len(kept), sum(mark.rows for mark in kept.values())
         self.waiting = deque(chunks(connection, self.table, rows if resumable or one_snapshot else 0, kept))
         return True
+
+    def next_chunk(self) -> deque[Chunk]:
+        """The chunk that waits first, by itself; it waits no more."""
+        return deque([self.waiting.popleft()] if self.waiting else [])

@@ -34,7 +34,8 @@ def test_every_line_of_the_table_is_tried() -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "snapshot.mode=always", "hosting.platform=heroku",
+        "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "snapshot.mode=always",
+        "hosting.platform=heroku",
         "skipped.operations=t", "skipped.operations=none", "tasks.max=1", "connector.class=PostgresConnector",
         "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "errors.tolerance=all",
         "unchanged.toast.handling=fail", "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null",
