@@ -11,6 +11,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Literal
 
+from producer import crash_points
 from producer.clock import Clock
 from producer.errors import KafkaUnavailable, ProducerError, ProducerFenced
 from producer.events import Position
@@ -69,6 +70,7 @@ def own(
             remedy="nothing: what it has committed is read again at once",
         )
     transactions.begin()
+    crash_points.reach("transaction_begun")
 
 
 def commit(sink: Sink, clock: Clock, stop: Stop) -> None:
@@ -181,6 +183,7 @@ class CommittedProgress(Progress):
         """End the Kafka transaction: with our position, as of what was sent."""
         if not self.closing and not self._void:
             self._write(self._at(self._read))
+            crash_points.reach("offset_in_transaction")
 
     def end(self) -> None:
         """Nothing more is read."""
@@ -196,6 +199,7 @@ class CommittedProgress(Progress):
         """
         self.tracker.advance()
         if self._writing is not None and self._commit():
+            crash_points.reach("committed")
             self._stored = self._writing[1]
             self._writing = None
             self.confirmable = max(self.confirmable, self._stored.lsn)

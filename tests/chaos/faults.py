@@ -14,10 +14,10 @@ KILL = "kill -9"
 # How often a point may be reached before it is the one to die at.
 STREAM_POINTS = {"produced": 30, "key_change": 8}
 AT_LEAST_ONCE_POINTS = {"acked": 8, "offset_sent": 8, "offset_acked": 8}
-EXACTLY_ONCE_POINTS: dict[str, int] = {}
-"""Reached with exactly.once.support=required, which does not reach those above it."""
+# Reached with exactly.once.support=required, which does not reach those above it.
+EXACTLY_ONCE_POINTS = {"transaction_begun": 1, "offset_in_transaction": 8, "committed": 8}
 SCHEMA_POINT = "schema_asked"
-SNAPSHOT_POINTS = {"slot_made": 1, "mid_copy": 8, "table_acked": 3, "snapshot_done": 1}
+SNAPSHOT_POINTS = {"slot_made": 1, "mid_copy": 8, "chunk_acked": 3, "snapshot_done": 1}
 POINTS = (*SNAPSHOT_POINTS, *STREAM_POINTS, *AT_LEAST_ONCE_POINTS, *EXACTLY_ONCE_POINTS, SCHEMA_POINT)
 
 
