@@ -117,6 +117,35 @@ def test_a_topic_whose_keys_cannot_be_known(source: Source, command: Command) ->
     assert len(command.records()) == 1
 
 
+def test_a_table_that_is_not_read_whole(source: Source, command: Command) -> None:
+    """A key that a SELECT of its own does not show may live: exit 3, and nothing is changed."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
+    settings: dict[str, object] = {
+        **WHEN_NEEDED, "snapshot.select.statement.overrides": "public.t",
+        "snapshot.select.statement.overrides.public.t": "SELECT * FROM public.t WHERE id = 1",
+    }  # fmt: skip
+    once(command, settings)
+    source.execute(f"SELECT pg_drop_replication_slot('{source.slot}')")
+    done = command.run("run", "--once", settings=settings)
+    assert done.returncode == 3, done.stderr
+    assert "cannot be compared" in done.stderr
+    assert source.confirmed_lsn() is None
+
+
+def test_a_row_that_no_record_can_carry_lives(source: Source, command: Command) -> None:
+    """Its letter is written, and its key is not deleted: the row is in the table."""
+    settings: dict[str, object] = {**WHEN_NEEDED, "errors.tolerance": "all", "time.precision.mode": "nanoseconds"}
+    source.execute("CREATE TABLE t (id int PRIMARY KEY, d timestamp)", "INSERT INTO t VALUES (1), (2), (3)")
+    once(command, settings)
+    source.execute(
+        f"SELECT pg_drop_replication_slot('{source.slot}')",
+        "UPDATE t SET d = '294276-12-31 23:59:59' WHERE id = 2", "DELETE FROM t WHERE id = 3",
+    )  # fmt: skip
+    once(command, settings)
+    records: list[Any] = command.records("public.t")
+    assert [record.key["id"] for record in records if record.value and record.value["op"] == "d"] == [3]
+
+
 def test_truncate_on_a_compacted_topic(source: Source, command: Command) -> None:
     """Contract 5: delete and tombstone for each key that the topic holds, at the truncate's position."""
     source.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t SELECT generate_series(1, 5)")

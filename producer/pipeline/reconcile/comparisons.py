@@ -44,6 +44,7 @@ class Comparisons:
         `meanwhile` is called while it waits; it steps `progress`, and raises what ends the stream.
         """
         self._stop = connector.stop
+        self._settings = connector.settings
         self._catalog = catalog
         self._tables = tables
         self._sink = sink
@@ -96,6 +97,7 @@ class Comparisons:
         return found if found and self._tables.keyed(found) and self._progress.reads_tables else None
 
     def _compare(self, root: Table, why: str) -> None:
+        topic_keys.demand_whole(self._settings, root)
         topic_keys.demand(self._sink, [self._tables.topic_of(root)])
         _log.info(f"{why}: its table is compared with the topic", table=root.qualified_name)
         self._progress.compare_again()

@@ -14,8 +14,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from producer.errors import OperatorError
+from producer.settings import Settings
 from producer.sink.protocol import RawRecord, Sink
 from producer.sink.reader import Decoder
+from producer.source.catalog import Table
 
 FRAME = 5
 # A topic that gives nothing for so long is not read to its end.
@@ -50,6 +52,20 @@ def demand(sink: Sink, topics: Sequence[str]) -> None:
                 f"new snapshot; topics that shall be compared are compacted: kafka-configs --alter --entity-type "
                 f"topics --entity-name {topic} --add-config cleanup.policy=compact",
             )
+
+
+def demand_whole(settings: Settings, table: Table) -> None:
+    """Refuse a table of which not all rows are read: which of them are gone cannot be told.
+
+    Raises:
+        OperatorError: it has a SELECT of its own.
+    """
+    if settings.snapshot_select(table.schema, table.name) is not None:
+        raise OperatorError(
+            f"table {table.qualified_name} is read by a SELECT of its own (snapshot.select.statement.overrides): a key "
+            "that it does not show may be in the table all the same, so it cannot be compared with its topic",
+            remedy="take the override away for this start, or `pg-producer slot drop`, then a new snapshot",
+        )
 
 
 class TopicKeys:

@@ -330,6 +330,9 @@ class SnapshotCopy:
             made = poison_copy.letter(self._dead_letters, self._walker, copy.shape, row, error, self._position)
             self._sink.send(made.topic, made.key, made.value, part.group, headers=made.headers)
             part.sent(0)
+            if self._leaves_out is not None:
+                # The row is there, whether or not it goes out.
+                self._leaves_out(made.key)
             return False
         return True
 

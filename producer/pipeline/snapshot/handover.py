@@ -174,7 +174,10 @@ class Handover:
         """
         connection, name = self._source.connection, self._connector.settings.slot_name
         chosen = self._tables.chosen
-        topic_keys.demand(self._sink, [self._tables.topic_of(table) for table in chosen if self._tables.keyed(table)])
+        compared = [table for table in chosen if self._tables.keyed(table)]
+        for table in compared:
+            topic_keys.demand_whole(self._connector.settings, table)
+        topic_keys.demand(self._sink, [self._tables.topic_of(table) for table in compared])
         _log.warning("the slot is made anew, and every table is read again", reason=lost.message)
         slot.await_reader_gone(connection, name, self._connector.clock)
         slot.drop(connection, self._connector.server, name)

@@ -15,6 +15,7 @@ from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.exactly_once import CommittedProgress
 from producer.pipeline.progress import Progress
+from producer.pipeline.reconcile import topic_keys
 from producer.pipeline.reconcile.comparisons import Comparisons
 from producer.pipeline.reconcile.emptied import Emptied
 from producer.pipeline.reconcile.reconciliation import Reconciliation
@@ -362,8 +363,10 @@ class StreamLoop:
         """The comparison of the table with its topic, where one is due: all that was handed over is acked."""
         reconciles = self._progress.position.reconcile
         shape = self._tables.prepare(self._catalog, [table]).get(table.oid) if reconciles else None
-        if shape is None or not shape.plan.key:
+        settings = self._connector.settings
+        if shape is None or not shape.plan.key or "d" in settings.skipped_operations:
             return None
+        topic_keys.demand_whole(settings, table)
         compared = Reconciliation(
             connector=self._connector, tables=self._tables, sink=self._sink, shape=shape, at=at,
             leaves_out=leaves_out, meanwhile=self._upkeep.serve,
