@@ -17,6 +17,9 @@ from tests.links import FAULT, TABLE, Watched, ids, silent
 
 Settings = dict[str, object]
 
+# Ten, and what a busy machine takes for it.
+BUSY_SECONDS = 12
+
 
 @pytest.fixture
 def source(secured: Secured) -> Iterator[Source]:
@@ -60,7 +63,7 @@ def test_sigterm_while_postgres_is_frozen(
             silent(stack, 5)
         since = time.monotonic()
         assert running.stop(seconds=15) in (0, 5), running.stderr
-        assert time.monotonic() - since < 10
+        assert time.monotonic() - since < BUSY_SECONDS
     done = command.run("run", "--once", settings=settings)
     assert done.returncode == 0, done.stderr
     assert ids(command) == [row[0] for row in rows]
@@ -78,7 +81,7 @@ def test_sigterm_while_kafka_is_frozen(
         silent(stack, 1)
         since = time.monotonic()
         assert running.stop(seconds=15) == 5, running.stderr
-        assert time.monotonic() - since < 10
+        assert time.monotonic() - since < BUSY_SECONDS
     assert command.run("run", "--once", settings=settings).returncode == 0
     assert ids(command) == list(range(100))
 
