@@ -345,6 +345,9 @@ def _further(known: Offset | None, found: Offset) -> Offset:
     """
     if known is None or (known.slot, known.system_id, known.timeline) != (found.slot, found.system_id, found.timeline):
         return found
+    if found.reconcile:
+        # A recovery begins anew, perhaps of a database that has gone back.
+        return found
     return known if known.lsn > found.lsn else found
 
 
