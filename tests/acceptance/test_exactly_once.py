@@ -322,3 +322,18 @@ def test_a_timeout_that_the_brokers_do_not_allow(source: Source, command: Comman
     done = command.run("run", "--once", settings=settings)
     assert done.returncode == 3, done.stderr
     assert "transaction.max.timeout.ms" in done.stderr
+
+
+def test_a_partition_that_is_gone_stops_once(source: Source, command: Command) -> None:
+    """docs/DESIGN.md, "Schema changes": what is forgotten is committed by the slot's owner, though nothing is read."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10)",
+        "CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20)",
+    )
+    finish(command)
+    source.execute("ALTER TABLE t DETACH PARTITION t2", "INSERT INTO t VALUES (1)")
+    stopped = command.run("run", "--once", settings=ONCE)
+    assert stopped.returncode == 4, stopped.stderr
+    finish(command)
+    each_once(command.records("public.t"), 1)
