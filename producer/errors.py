@@ -19,6 +19,7 @@ Room: errors (pure, the lowest tier; imports nothing of the package).
         ├── PostgresUnavailable
         ├── SlotInUse
         ├── KafkaUnavailable
+        ├── ProducerFenced            another producer has our transactional.id, or had it a moment ago
         └── RegistryUnavailable
 
 Anything else that escapes is a bug: exit 1.
@@ -131,6 +132,10 @@ class SlotInUse(TemporaryError):
 
 class KafkaUnavailable(TemporaryError):
     """Kafka cannot be reached or did not acknowledge in time."""
+
+
+class ProducerFenced(TemporaryError):
+    """Two of us for one connector: we begin again, where the slot's only reader decides who goes on."""
 
 
 class RegistryUnavailable(TemporaryError):

@@ -20,6 +20,7 @@ from producer.schema.registry import Registry
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.kafka import KafkaSink
+from producer.sink.transactional import TIMEOUT_MS
 from producer.source import catalog, preflight, slot, value_checks
 from producer.source.catalog import Table
 from producer.source.preflight import Finding
@@ -155,8 +156,25 @@ def _kafka(settings: Settings, relations: list[Relation]) -> Iterator[Finding | 
                 names.append(settings.errors_deadletterqueue_topic_name)
             sink.ensure_topics(names, partitions=1, replication_factor=-1, config={}, create=False)
             yield Finding(name="topics", status="ok", detail=f"{len(names)} exist")
+        if settings.exactly_once_support == "required":
+            yield _transactions(settings, sink)
     finally:
         sink.close(0)
+
+
+def _transactions(settings: Settings, sink: KafkaSink) -> Finding:
+    """Whether the brokers allow transactions as long as ours. Taking the id over to try it would fence a producer."""
+    ours = int(settings.producer_override.get("transaction.timeout.ms", TIMEOUT_MS))
+    most = (sink.broker_config() or {}).get("transaction.max.timeout.ms")
+    if most is None or ours <= int(most):
+        detail = "transaction.max.timeout.ms may not be read" if most is None else f"up to {most} ms allowed"
+        return Finding(name="transactions", status="ok", detail=detail)
+    return Finding(
+        name="transactions",
+        status="failed",
+        detail=f"the brokers' transaction.max.timeout.ms is {most}, below our {ours}",
+        remedy=f"set producer.override.transaction.timeout.ms={most}, or raise the brokers' setting",
+    )
 
 
 def _registry(settings: Settings, relations: list[Relation]) -> Iterator[Finding | ProducerError]:

@@ -69,6 +69,13 @@ class Progress:
         self.tracker.close(self.tracker.open(), wal_end)
         return True
 
+    def give_up(self) -> None:
+        """A part of a table was sent that no mark will speak of: its rows come again."""
+
+    def end(self) -> None:
+        """Nothing more is read."""
+        self.step()
+
     def step(self) -> Lsn:
         """Move on as far as the acks allow; what may be confirmed now.
 
@@ -99,6 +106,11 @@ class Progress:
         if self._writing is not None and self._writing[0].failure is not None:
             return self._writing[0].failure
         return self.tracker.failure
+
+    @property
+    def closing(self) -> bool:
+        """True while nothing may be sent: a Kafka transaction is being committed."""
+        return False
 
     @property
     def stored(self) -> bool:

@@ -7,20 +7,31 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from functools import partial
 
 from producer import __version__, observe
 from producer.clock import Clock
 from producer.decode import wal2json
 from producer.decode.type_names import TypeNames
 from producer.decode.wal2json import NoTypeOids
-from producer.errors import DecodeError, KafkaUnavailable, OperatorError, PostgresUnavailable, SlotInUse, TemporaryError
+from producer.errors import (
+    DataError,
+    DecodeError,
+    KafkaUnavailable,
+    OperatorError,
+    PostgresUnavailable,
+    SlotInUse,
+    TemporaryError,
+    UnsupportedEvent,
+)
 from producer.events import Relation
 from producer.lsn import Lsn
 from producer.observe import Counters
-from producer.pipeline import stages
+from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
+from producer.pipeline.exactly_once import CommittedProgress
 from producer.pipeline.progress import Progress
 from producer.pipeline.side import dead_letters
 from producer.pipeline.side.dead_letters import DeadLetters
@@ -36,7 +47,7 @@ from producer.pipeline.tables import columns
 from producer.pipeline.tables.tables import Tables
 from producer.schema.registry import Registry
 from producer.settings import Settings
-from producer.sink.offsets import Loaded, OffsetsTopic
+from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
 from producer.source import encoding, pg_types, preflight, slot, visibility
@@ -94,7 +105,7 @@ class Runner:
     def _run(self) -> None:
         stop = self._stop
         while not stop.requested:
-            sink = stages.sink(self._settings)
+            sink = stages.sink(self._settings, transactional=True)
             try:
                 if self._with(sink):
                     return
@@ -131,7 +142,8 @@ class Runner:
             start = handover.position(again=self._again)
             if start is None:
                 return True
-            self._again = False
+            if sink.transactions is None or sink.transactions.begun:
+                self._again = False
             self._stream(connector, source, tables, sink, offsets, marks, start)
         return self._once or self._stop.requested
 
@@ -182,11 +194,18 @@ class Runner:
         marks: Marks,
         start: Start,
     ) -> None:
-        self._remember_shapes(source.connection, tables)
-        tables.stream()
-        progress = Progress(offsets, start.offset, self._clock)
         try:
-            self._read(connector, source, tables, sink, marks, progress, start.later)
+            self._remember_shapes(source.connection, tables)
+        except UnsupportedEvent:
+            if sink.transactions is not None:
+                # What it has forgotten is to stay forgotten.
+                self._own_only(source, start.offset.lsn, sink, offsets)
+            raise
+        tables.stream()
+        own = partial(exactly_once.own, sink, offsets, source.loaded, self._clock, self._stop)
+        progress = self._progress(start.offset, tables, sink, offsets)
+        try:
+            self._read(connector, source, tables, sink, own, marks, progress, start.later)
         except (NoTypeOids, OperatorError) as error:
             old = isinstance(error, NoTypeOids) or _OLD_PLUGIN_FAILS in error.message
             if self._type_names and isinstance(error, NoTypeOids):
@@ -201,8 +220,37 @@ class Runner:
             _log.warning("wal2json prints no type OIDs: beginning again with type names, which is slower")
             # What is known of the tables is of before their rows, and stays.
             await_reader_gone(source.connection, self._settings.slot_name, self._clock)
-            progress = Progress(offsets, progress.position, self._clock)
-            self._read(connector, source, tables, sink, marks, progress, start.later)
+            if sink.transactions is not None:
+                self._store_acked(progress, sink)
+                if not progress.stored:
+                    raise KafkaUnavailable("Kafka did not commit in time", remedy="are the brokers up?") from error
+            progress = self._progress(progress.position, tables, sink, offsets)
+            self._read(connector, source, tables, sink, own, marks, progress, start.later)
+
+    def _progress(self, start: Offset, tables: Tables, sink: Sink, offsets: OffsetsTopic) -> Progress:
+        settings = self._settings
+        if sink.transactions is None:
+            return Progress(offsets, start, self._clock)
+        names = tables.logged() or [(table.schema, table.name) for table in tables.chosen]
+        progress = CommittedProgress(
+            offsets, start, self._clock, sink.transactions,
+            interval_s=settings.transaction_boundary_interval_ms / 1000, mark=exactly_once.fingerprint(settings, names),
+        )  # fmt: skip
+        if start.part is not None and progress.resumed is None:
+            _log.warning(
+                "the selection has changed: the transaction that was sent in part is sent again whole",
+                commit_lsn=str(start.part.commit_lsn), events=start.part.ordinal,
+            )  # fmt: skip
+        return progress
+
+    def _own_only(self, source: Source, position: Lsn, sink: Sink, offsets: OffsetsTopic) -> None:
+        """Commit what was kept back, as the slot's owner."""
+        with contextlib.closing(
+            ReplicationStream(connect_replication(self._server), self._server, self._clock)
+        ) as stream:
+            self._start(stream, position, wal2json.options(None, self._settings.skipped_operations))
+            exactly_once.own(sink, offsets, source.loaded, self._clock, self._stop)
+            exactly_once.commit(sink, self._clock, self._stop)
 
     def _read(
         self,
@@ -210,6 +258,7 @@ class Runner:
         source: Source,
         tables: Tables,
         sink: Sink,
+        own: Callable[[Callable[[], object]], None],
         marks: Marks,
         progress: Progress,
         later: list[Unread],
@@ -235,6 +284,8 @@ class Runner:
             if self._type_names:
                 stream.rewrite(TypeNames(lambda name: self._type_oid(source.connection, name)).with_oids)
             known = self._start(stream, offset.lsn, options)
+            own(lambda: stream.stay_alive(status_seconds))
+            self._again = False
             tables.plans.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
             tables.plans.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known
             tables.plans.primary_told = not self._type_names
@@ -247,9 +298,11 @@ class Runner:
             try:
                 with contextlib.closing(loop):
                     loop.run()
-            except (PostgresUnavailable, NoTypeOids):
-                # What Kafka has acked meanwhile need not come again.
-                self._store_acked(progress, sink)
+            except (PostgresUnavailable, NoTypeOids, DataError) as error:
+                # What Kafka has acked meanwhile need not come again; what lies before a row that stops us is to be
+                # read, and is not while its Kafka transaction is open.
+                if sink.transactions is not None or not isinstance(error, DataError):
+                    self._store_acked(progress, sink)
                 raise
             self._settle(progress, sink, stream)
 
@@ -272,7 +325,7 @@ class Runner:
         """Nothing more is read: wait for the acks, write the position, confirm it."""
         deadline = self._clock.monotonic() + (_LOAD_SECONDS if not self._stop.requested else 8)
         # What was tracked last, a keep-alive perhaps, is not looked at yet.
-        progress.step()
+        progress.end()
         # A transaction that was cut off stays open: what of it is acked comes again.
         while not progress.stored:
             sink.flush(0.02)
@@ -288,6 +341,9 @@ class Runner:
 
     def _store_acked(self, progress: Progress, sink: Sink) -> None:
         deadline = self._clock.monotonic() + _STORE_SECONDS
+        if progress.failure is not None:
+            return
+        progress.end()
         while not progress.stored and progress.failure is None and self._clock.monotonic() < deadline:
             sink.flush(0.02)
             progress.step()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from producer.acks import Group
 from producer.clock import Clock
 from producer.errors import KafkaUnavailable
+from producer.pipeline import exactly_once
 from producer.pipeline.stop import Stop
 from producer.schema.registry import Registry
 from producer.settings import Settings
@@ -42,11 +43,14 @@ def server(settings: Settings) -> Server:
     )
 
 
-def sink(settings: Settings) -> KafkaSink:
-    """Kafka."""
+def sink(settings: Settings, *, transactional: bool = False) -> KafkaSink:
+    """Kafka; in transactions where asked for, and where the settings do."""
+    required = transactional and settings.exactly_once_support == "required"
     return KafkaSink(
         settings.bootstrap_servers,
         client_id=f"pg-producer-{settings.name}",
+        # One for each connector, the same at each start. A prefix holds no colon.
+        transactional_id=f"pg-producer:{settings.topic_prefix}:{settings.name}" if required else None,
         overrides=settings.producer_override,
         admin_overrides=settings.admin_override,
         consumer_overrides=settings.consumer_override,
@@ -84,6 +88,7 @@ def write_and_wait(topic: OffsetsTopic, into: Sink, offset: Offset, clock: Clock
     group = Group()
     topic.write(offset, group)
     _wait(group, into, clock, stop.expired)
+    exactly_once.commit(into, clock, stop)
 
 
 def forget(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock) -> None:

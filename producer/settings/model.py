@@ -138,12 +138,16 @@ class Settings(DatabaseSettings):
         "Send a heartbeat to `__debezium-heartbeat.<prefix>` so often while streaming; 0: none. [ms]",
     )
     exactly_once_support: Annotated[Literal["requested", "required"], LOWER] = setting(
-        "requested", "exactly.once.support", "`required`: Kafka transactions with the offsets inside."
+        "requested",
+        "exactly.once.support",
+        "`required`: a `read_committed` consumer sees each event once: Kafka transactions with the offsets inside. "
+        "Their `transactional.id` is `pg-producer:<topic.prefix>:<name>`.",
     )
     transaction_boundary_interval_ms: Count = setting(
         200,
         "transaction.boundary.interval.ms",
-        "Length of a Kafka transaction; with `exactly.once.support=required`. [ms]",
+        "With `exactly.once.support=required`: a Kafka transaction ends at the first commit after so long; also within "
+        "a transaction that takes longer to read. [ms]",
     )
     offset_storage_topic: Topic = setting("pg-producer-offsets", "offset.storage.topic", "Where positions are kept.")
     offset_storage_replication_factor: ReplicationFactor = setting(

@@ -57,6 +57,7 @@ _HARMLESS: dict[str, tuple[Callable[[str], bool], str]] = {
     "message.send.max.retries": (_positive, "at least 1"),
     "partitioner": (_one_of("murmur2_random"), "murmur2_random"),
     "queuing.strategy": (_one_of("fifo"), "fifo"),
+    "transaction.timeout.ms": (_positive, "900000, with exactly.once.support=required"),
 }
 _OURS = {
     "transactional.id": "exactly.once.support sets it",

@@ -25,7 +25,6 @@ NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
         _other_than("initial", "initial_only", "no_data", "never", "always"),
         "initial, initial_only, no_data, always are",
     ),
-    "exactly.once.support": (_other_than("requested"), "delivery is at least once"),
     "slot.max.retained.bytes": (_SET, "watching the source's disk is not"),
     "slot.retention.action": (_other_than("warn"), "watching the source's disk is not"),
     "slot.drop.on.stop": (_SET, "use `pg-producer slot drop`"),
@@ -39,3 +38,5 @@ def not_yet(settings: Settings) -> Iterator[tuple[str, str]]:
     for key, (asks, words) in NOT_YET.items():
         if asks(getattr(settings, FIELDS[key])):
             yield key, words
+    if settings.exactly_once_support == "required" and settings.snapshot_mode == "initial_only":
+        yield "exactly.once.support", "snapshot.mode=initial_only remembers nothing: a second run sends all again"

@@ -16,11 +16,14 @@ from producer.sink.client_log import client_logger
 from producer.sink.consume import consumer_config, read_to_end
 from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, OnDelivery, RawRecord, record_size
 from producer.sink.topics import Topics
+from producer.sink.transactional import KafkaTransactions, transactional_config
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
 __all__ = ["KafkaSink", "connection_settings", "map_kafka_error", "producer_config"]
 
 _MOST = 2_147_483_647
+# In a transaction a record's time is the transaction's.
+_RECORD_TIMEOUTS = ("message.timeout.ms", "delivery.timeout.ms")
 _PURGE_SECONDS = 1.0
 # message.max.bytes where nothing is said, and what the client counts beside key, value and headers.
 _MESSAGE_BYTES = 1_000_000
@@ -29,7 +32,9 @@ _CONNECTION = ("security.", "sasl.", "ssl.", "enable.ssl.", "enable.sasl.", "soc
 _CONNECTION_KEYS = ("client.dns.lookup", "client.rack")
 
 
-def producer_config(bootstrap_servers: str, overrides: Mapping[str, str], client_id: str) -> dict[str, object]:
+def producer_config(
+    bootstrap_servers: str, overrides: Mapping[str, str], client_id: str, transactional_id: str | None = None
+) -> dict[str, object]:
     """The client's settings: order and durability first; the user's are put on top.
 
     A message never times out (a later one would still go out: a gap), and the queue has no limit
@@ -52,7 +57,12 @@ def producer_config(bootstrap_servers: str, overrides: Mapping[str, str], client
         "statistics.interval.ms": 0,
         "logger": client_logger(),
     }
+    if transactional_id is not None:
+        config |= transactional_config(transactional_id)
     config.update(overrides)
+    if transactional_id is not None:
+        for never in _RECORD_TIMEOUTS:
+            config.pop(never, None)
     return config
 
 
@@ -73,6 +83,7 @@ class KafkaSink:
         bootstrap_servers: str,
         *,
         client_id: str,
+        transactional_id: str | None = None,
         overrides: Mapping[str, str] | None = None,
         admin_overrides: Mapping[str, str] | None = None,
         consumer_overrides: Mapping[str, str] | None = None,
@@ -81,12 +92,16 @@ class KafkaSink:
         shared = {"client.id": client_id, **connection_settings(overrides)}
         self.consumer = consumer_config(bootstrap_servers, {**shared, **(consumer_overrides or {})})
         """What a consumer of the same cluster is made with."""
-        self._complaints = Complaints()
-        config = producer_config(bootstrap_servers, overrides, client_id)
+        self._complaints = Complaints(transactional=transactional_id is not None)
+        config = producer_config(bootstrap_servers, overrides, client_id, transactional_id)
         try:
             self._producer = Producer({**config, "error_cb": self._complaints})
         except KafkaException as error:
             raise refused_settings(error, "producer") from error
+        self.transactions: KafkaTransactions | None = None
+        """Kafka's transactions, with `transactional_id`."""
+        if transactional_id is not None:
+            self.transactions = KafkaTransactions(self._producer, self._complaints, transactional_id)
         self.largest_record = int(str(config.get("message.max.bytes", _MESSAGE_BYTES))) - _MESSAGE_OVERHEAD
         """The bytes of key, value and headers that the client takes in one record."""
         admin = {"bootstrap.servers": bootstrap_servers, **shared, **(admin_overrides or {})}
@@ -105,6 +120,12 @@ class KafkaSink:
         partition: int = PARTITIONER,
     ) -> None:
         """Queue one record and count it in its group."""
+        transactions = self.transactions
+        if transactions is not None:
+            if not transactions.begun:
+                transactions.keep(lambda: self.send(topic, key, value, group, headers=headers, partition=partition))
+                return
+            transactions.touched = True
         size = record_size(key, value, headers)
         on_delivery: OnDelivery = group.ack
         try:
@@ -113,7 +134,9 @@ class KafkaSink:
             else:
                 self._producer.produce(topic, value, key, partition, on_delivery)
         except (KafkaException, BufferError) as error:
-            raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
+            # In a transaction that failed meanwhile, any record is refused: its first complaint tells why.
+            fatal = self._complaints.fatal
+            raise fatal or map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
         group.pending += 1
         group.size += size + RECORD_BYTES
 
@@ -137,13 +160,15 @@ class KafkaSink:
         """Flush for at most so long, give up the rest, end; how many records were given up.
 
         Their groups learn of it as of any failed delivery. Without the purge the client would wait
-        for the brokers for ever.
+        for the brokers for ever. So it would for a transaction's end: a client that could not abort is only let go.
         """
+        aborted = self.transactions is None or self.transactions.abort(timeout_s)
         left = self.flush(timeout_s)
         if left:
             self._producer.purge()
             self.flush(_PURGE_SECONDS)
-        self._producer.close()
+        if aborted:
+            self._producer.close()
         return left
 
     @property
@@ -181,6 +206,10 @@ class KafkaSink:
     def topic_config(self, topic: str) -> dict[str, str] | None:
         """The topic's configuration; None when it may not be read."""
         return self._topics.config_of(topic)
+
+    def broker_config(self) -> dict[str, str] | None:
+        """One of the brokers' configuration; None when it may not be read."""
+        return self._topics.broker_config()
 
     def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
         """Everything the topic holds up to its end of this moment, of keys that begin with `prefix`."""

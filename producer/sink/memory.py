@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, murmur2
 
 from producer.acks import Group
 from producer.errors import KafkaUnavailable, OperatorError, ProducerError
+from producer.sink.memory_transactions import MemoryTransactions, TransactionLog
 from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, OnDelivery, RawRecord, record_size
 from producer.sink.verdicts import map_kafka_error
 
@@ -24,13 +25,24 @@ _Report = tuple[OnDelivery, KafkaError | None, RawRecord]
 class MemorySink:
     """See `protocol.Sink`. A record is in its topic as soon as it is produced; its ack waits for poll.
 
-    Test controls: `hold_acks`, `release`, `fail_next`, `away`, `refuse`.
+    Test controls: `hold_acks`, `release`, `fail_next`, `away`, `refuse`. Sinks have a broker in common when
+    one is made `beside` another.
     """
 
-    def __init__(self, *, partitions: Mapping[str, int] | None = None) -> None:
-        self.topics: dict[str, list[list[RawRecord]]] = {}
-        """Topic -> partitions -> records."""
-        self.configs: dict[str, dict[str, str]] = {}
+    def __init__(
+        self,
+        *,
+        partitions: Mapping[str, int] | None = None,
+        transactional_id: str | None = None,
+        beside: MemorySink | None = None,
+    ) -> None:
+        self.topics: dict[str, list[list[RawRecord]]] = beside.topics if beside is not None else {}
+        """Topic -> partitions -> records, those of unfinished and aborted transactions among them."""
+        self.configs: dict[str, dict[str, str]] = beside.configs if beside is not None else {}
+        self.log: TransactionLog = beside.log if beside is not None else TransactionLog()
+        self.transactions: MemoryTransactions | None = None
+        if transactional_id is not None:
+            self.transactions = MemoryTransactions(self.log, transactional_id, self.flush)
         self.away = False
         """No broker answers: records are kept, nothing is acked, asking fails."""
         self.last_error: object | None = None
@@ -100,6 +112,12 @@ class MemorySink:
         partition: int = PARTITIONER,
     ) -> None:
         """Store one record and count it in its group."""
+        transactions = self.transactions
+        if transactions is not None:
+            if not transactions.begun:
+                transactions.keep(lambda: self.send(topic, key, value, group, headers=headers, partition=partition))
+                return
+            transactions.touched = True
         size = record_size(key, value, headers)
         try:
             self._produce(topic, value, key, partition, group.ack, tuple(headers or ()))
@@ -124,6 +142,8 @@ class MemorySink:
 
     def close(self, timeout_s: float) -> int:
         """Serve what is not held, fail the rest; how many records were given up."""
+        if self.transactions is not None:
+            self.transactions.abort()
         left = self.flush(timeout_s)
         purged = KafkaError(KafkaError._PURGE_INFLIGHT)  # noqa: SLF001 (its name)
         while self._reports:
@@ -171,9 +191,14 @@ class MemorySink:
         return {"cleanup.policy": "delete", **self.configs.get(topic, {})}
 
     def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
-        """What the topic holds, partition by partition."""
+        """What the topic holds that is committed, partition by partition."""
         self.partitions_of(topic)
-        return [record for record in self.records(topic) if (record.key or b"").startswith(prefix)]
+        return [
+            record
+            for partition in self.topics[topic]
+            for record in self.log.committed(partition)
+            if (record.key or b"").startswith(prefix)
+        ]
 
     def ping(self, timeout_s: float) -> int:
         """One broker, unless it is away."""
@@ -201,12 +226,16 @@ class MemorySink:
     ) -> None:
         if self._closed:
             raise RuntimeError("Producer has been closed")
+        if self.transactions is not None and not self.transactions.begun:
+            raise KafkaException(KafkaError(KafkaError._STATE))  # noqa: SLF001 (its name)
         if record_size(key, value, headers) > self.largest_record:
             raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         partitions = self.topics.get(topic, [])
         if partition == PARTITIONER:
             partition = murmur2(key, len(partitions)) if key is not None and partitions else 0
         error = self._refusal(topic, key, partition)
+        if self.transactions is not None:
+            error = self.transactions.refusal(error)
         offset = len(partitions[partition]) if error is None else -1
         record = RawRecord(
             topic=topic,
@@ -219,6 +248,8 @@ class MemorySink:
         )
         if error is None:
             partitions[partition].append(record)
+            if self.transactions is not None:
+                self.transactions.sent(record)
         self._reports.append((on_delivery, error, record))
 
     def _refusal(self, topic: str, key: bytes | None, partition: int) -> KafkaError | None:

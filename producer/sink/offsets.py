@@ -25,6 +25,22 @@ Pages = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What is in the topics of that which lies behind `Offset.lsn`: all up to a position."""
+
+    commit_lsn: Lsn
+    """Of a transaction that was sent in part; or, with ordinal 0, of a logical message outside of any."""
+    ordinal: int
+    """Of the last event sent."""
+    fingerprint: str
+    """Of what ordinals depend on: with another, the transaction is sent again whole."""
+
+    def as_json(self) -> dict[str, object]:
+        """The part of the record's value."""
+        return {"commit_lsn": int(self.commit_lsn), "ordinal": self.ordinal, "fingerprint": self.fingerprint}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offset:
     """How far the producer is."""
 
@@ -40,6 +56,8 @@ class Offset:
     snapshot: Literal["running", "completed"] | None = None
     consistent_point: Lsn | None = None
     """The snapshot's LSN: the position of its rows."""
+    part: Part | None = None
+    """Only with Kafka transactions."""
 
     def as_json(self) -> bytes:
         """The record's value."""
@@ -58,6 +76,7 @@ class Offset:
             "system_id": self.system_id,
             "timeline": self.timeline,
             "consistent_point": None if self.consistent_point is None else int(self.consistent_point),
+            "part": None if self.part is None else self.part.as_json(),
         }
         return _json({name: value for name, value in document.items() if value is not None})
 
@@ -112,6 +131,15 @@ class Loaded:
     """The shape that the stream walked last, by schema and name as the log has them."""
 
 
+class _PartForm(Struct):
+    commit_lsn: _Natural
+    ordinal: _Natural
+    fingerprint: str
+
+    def part(self) -> Part:
+        return Part(commit_lsn=Lsn(self.commit_lsn), ordinal=self.ordinal, fingerprint=self.fingerprint)
+
+
 class _OffsetForm(Struct, rename={"tx_id": "txId"}):
     """The value of a position; names unknown to us are left to those who wrote them."""
 
@@ -124,6 +152,7 @@ class _OffsetForm(Struct, rename={"tx_id": "txId"}):
     ts_usec: int | None = None
     snapshot_completed: bool | None = None
     consistent_point: _Natural | None = None
+    part: _PartForm | None = None
 
     def offset(self) -> Offset:
         snapshot: Literal["running", "completed"] | None = None
@@ -139,6 +168,7 @@ class _OffsetForm(Struct, rename={"tx_id": "txId"}):
             commit_us=self.ts_usec,
             snapshot=snapshot,
             consistent_point=_lsn(self.consistent_point),
+            part=None if self.part is None else self.part.part(),
         )
 
 

@@ -45,8 +45,47 @@ class RawRecord:
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
-class Sink(Protocol):
-    """Takes records, reports acks, knows topics. Used from one thread."""
+class Transactions(Protocol):
+    """The Kafka transactions of one transactional.id. From `begin` on, one is always open: what is sent belongs to it.
+
+    What is given to `send` before is kept back, and sent first. After an error of `own` or `commit` the sink is to
+    be given up: closing it aborts what is open.
+    """
+
+    @property
+    def begun(self) -> bool:
+        """True from `begin` on."""
+        ...
+
+    @property
+    def touched(self) -> bool:
+        """True when something was given to `send` since the last commit."""
+        ...
+
+    def own(self, timeout_s: float) -> bool:
+        """Fence every other producer of the id and end what it left open; False: not in time, call it again.
+
+        Raises:
+            ProducerError: it may not be ours.
+        """
+        ...
+
+    def begin(self) -> None:
+        """Begin the first transaction. Until then a reader sees all that the predecessors have committed."""
+        ...
+
+    def commit(self, timeout_s: float) -> bool:
+        """Flush, and commit all that was sent; False: not known in time. Call it again, and send nothing before.
+
+        Raises:
+            ProducerFenced: another producer owns the id now.
+            ProducerError: a record was refused, or the transaction was aborted.
+        """
+        ...
+
+
+class Outlet(Protocol):
+    """Where records go."""
 
     def produce(
         self,
@@ -82,6 +121,19 @@ class Sink(Protocol):
         """
         ...
 
+    def partitions_of(self, topic: str) -> int:
+        """The partition count, remembered from the first asking."""
+        ...
+
+
+class Sink(Outlet, Protocol):
+    """Takes records, reports acks, knows topics. Used from one thread."""
+
+    @property
+    def transactions(self) -> Transactions | None:
+        """Kafka's transactions, where records are sent in them."""
+        ...
+
     @property
     def largest_record(self) -> int:
         """The bytes of key, value and headers that the client takes in one record."""
@@ -100,7 +152,10 @@ class Sink(Protocol):
         ...
 
     def close(self, timeout_s: float) -> int:
-        """Flush for at most so long, give up the rest, end; how many records were given up."""
+        """Flush for at most so long, give up the rest, end; how many records were given up.
+
+        An open transaction is aborted: none of its records is ever read.
+        """
         ...
 
     @property
@@ -132,10 +187,6 @@ class Sink(Protocol):
             OperatorError: a topic is missing and `create` is False, or Kafka refuses to create it.
             KafkaUnavailable: Kafka did not answer in time.
         """
-        ...
-
-    def partitions_of(self, topic: str) -> int:
-        """The partition count, remembered from the first asking."""
         ...
 
     def topic_config(self, topic: str) -> dict[str, str] | None:

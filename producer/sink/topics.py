@@ -99,12 +99,19 @@ class Topics:
 
     def config_of(self, topic: str) -> dict[str, str] | None:
         """The topic's configuration; None when it may not be read."""
-        resource = ConfigResource(ResourceType.TOPIC, topic)
+        return self._described(ConfigResource(ResourceType.TOPIC, topic), f"topic {topic}")
+
+    def broker_config(self) -> dict[str, str] | None:
+        """One of the brokers' configuration; None when it may not be read."""
+        number = min(self.ask(_REQUEST_SECONDS).brokers)
+        return self._described(ConfigResource(ResourceType.BROKER, str(number)), f"broker {number}")
+
+    def _described(self, resource: ConfigResource, what: str) -> dict[str, str] | None:
         try:
             answers = self._administrator().describe_configs([resource], request_timeout=_REQUEST_SECONDS)
             entries = answers[resource].result(_REQUEST_SECONDS + 1)
         except KafkaException as error:
-            mapped = map_kafka_error(error, f"reading the configuration of topic {topic}")
+            mapped = map_kafka_error(error, f"reading the configuration of {what}")
             if isinstance(mapped, AccessDenied):
                 return None
             raise mapped from error

@@ -16,6 +16,7 @@ from producer.errors import (
     OperatorError,
     OversizedRecord,
     ProducerError,
+    ProducerFenced,
     SettingsError,
 )
 
@@ -81,7 +82,15 @@ _PASSES = {
     "UNKNOWN_PRODUCER_ID",
     "INVALID_PRODUCER_EPOCH",
     "INVALID_PRODUCER_ID_MAPPING",
+    # A Kafka transaction that failed: a new producer aborts it and begins again.
+    "_STATE",
+    "_CONFLICT",
+    "INVALID_TXN_STATE",
+    "CONCURRENT_TRANSACTIONS",
+    "TRANSACTION_COORDINATOR_FENCED",
+    "TRANSACTION_ABORTABLE",
 }
+_FENCED = {"_FENCED", "PRODUCER_FENCED"}
 _REMEDIES = {
     "INVALID_RECORD": "a compacted topic refuses records without a key: give the table a primary key "
     "or message.key.columns, or set the topic's cleanup.policy to delete",
@@ -90,6 +99,8 @@ _REMEDIES = {
     "offset.storage.replication.factor) to at most the number of brokers",
     "INVALID_CONFIG": "correct topic.creation.default.*: Kafka does not know a setting or its value",
     "TOPIC_EXCEPTION": "the topic's name is not legal: change topic.prefix",
+    "INVALID_TRANSACTION_TIMEOUT": "set producer.override.transaction.timeout.ms to at most the brokers' "
+    "transaction.max.timeout.ms, or raise that",
 }
 
 
@@ -99,7 +110,8 @@ class Complaints:
     The client goes on by itself after most of it (brokers down, a name that does not resolve).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, transactional: bool = False) -> None:
+        self._transactional = transactional
         self.last: object | None = None
         """The last complaint of all."""
         self.fatal: ProducerError | None = None
@@ -109,6 +121,8 @@ class Complaints:
         """Take a complaint; called from within the client's poll."""
         self.last = error
         refused = error.name() in _LOGIN or (error.name() == "_SSL" and "certificate" in error.str())
+        # A transaction fails by it, and of its records is said no more than that it has failed.
+        refused |= self._transactional and error.name() in _RIGHTS
         if self.fatal is None and (refused or error.fatal()):
             self.fatal = map_kafka_error(error, "connecting to Kafka")
 
@@ -157,6 +171,18 @@ def _of_name(error: KafkaError, message: str) -> ProducerError:
             message,
             remedy="raise the topic's max.message.bytes and producer.override.message.max.bytes above it",
         )
+    if name in _FENCED:
+        return ProducerFenced(
+            message,
+            remedy="another producer of the same name and topic.prefix has taken over, and goes on; or a transaction "
+            "took longer than transaction.timeout.ms, which producer.override.transaction.timeout.ms raises",
+        )
+    if name == "TRANSACTIONAL_ID_AUTHORIZATION_FAILED":
+        return AccessDenied(
+            message,
+            remedy="give the Kafka user the rights DESCRIBE and WRITE on the transactional id (kafka-acls --add "
+            "--transactional-id …)",
+        )
     if name in _RIGHTS:
         return AccessDenied(
             message, remedy="give the Kafka user the rights: DESCRIBE, WRITE, READ and CREATE on the topics"
@@ -171,7 +197,7 @@ def _of_name(error: KafkaError, message: str) -> ProducerError:
         return OperatorError(
             message, remedy="create the topic (kafka-topics --create …), or set topic.creation.enable=true"
         )
-    if error.fatal() or error.retriable() or name in _PASSES:
+    if name not in _REMEDIES and (error.fatal() or error.retriable() or name in _PASSES):
         return KafkaUnavailable(
             message, remedy="are the brokers up, is bootstrap.servers right, are enough replicas in sync?"
         )

@@ -183,6 +183,11 @@ class ReplicationStream:
         self.reply_requested = False
         self._sent_at = self._clock.monotonic()
 
+    def stay_alive(self, status_seconds: float) -> None:
+        """Keep the connection while nothing is read from it; call it often."""
+        if self.silent_seconds >= status_seconds:
+            self.confirm(self.confirmed)
+
     @property
     def silent_seconds(self) -> float:
         """Since our last status update."""

@@ -10,7 +10,7 @@ from producer.decode.wal2json import LogicalMessage
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
-from producer.sink.protocol import Sink
+from producer.sink.protocol import Outlet
 from producer.transcode.source_block import Parts, message_value, string
 
 COLLECTION = "LOGICAL_DECODING_MESSAGE"
@@ -22,7 +22,7 @@ NAMES = string("") + string("")
 class Messages:
     """Makes the records of the messages whose prefix `message.prefix.include.list` names."""
 
-    def __init__(self, connector: Connector, sink: Sink, tracker: Tracker) -> None:
+    def __init__(self, connector: Connector, sink: Outlet, tracker: Tracker) -> None:
         self._topic = connector.side.messages
         self._settings = connector.settings
         self._block = connector.block

@@ -14,13 +14,13 @@ from producer.acks import Group
 from producer.decode.wal2json import Begin
 from producer.pipeline.connector import Connector
 from producer.pipeline.side.messages import COLLECTION, NAMES
-from producer.sink.protocol import Sink
+from producer.sink.protocol import Outlet
 
 
 class TransactionMetadata:
     """Sends the boundaries, and has the walker write each event's `transaction` block; or nothing, unless asked."""
 
-    def __init__(self, connector: Connector, sink: Sink) -> None:
+    def __init__(self, connector: Connector, sink: Outlet) -> None:
         self._topic = connector.side.transactions
         self._blocks = connector.walker.blocks
         self._sink = sink

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from confluent_kafka import KafkaException
 
 from producer import observe
-from producer.errors import ConversionError, KafkaUnavailable, ProducerError
+from producer.errors import ConversionError, KafkaUnavailable
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.observe import SnapshotProgress
 from producer.pipeline.connector import Connector
 from producer.pipeline.snapshot import poison as poison_copy
+from producer.pipeline.snapshot.boundary import SnapshotBoundary
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.table_copy import ChunkCopy, TableCopy
 from producer.pipeline.snapshot.unread import Unread, can_resume
@@ -92,6 +93,7 @@ class SnapshotCopy:
         self._one_chunk = meanwhile is not None
         self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
+        self._boundary = None if self._one_chunk else SnapshotBoundary.of(connector, sink)
         self._unmarked: list[TableCopy] = []
         self._final: TableCopy | None = None
         self._emitted = 0
@@ -127,6 +129,9 @@ class SnapshotCopy:
                     self._end(copy)
             self._walker.clock(times(self._clock.time_us()))
             self._serve()
+            if self._boundary is not None and self._boundary.reached(self._unmarked):
+                self._drain()
+                self._boundary.commit()
             if not moved and running:
                 poll.poll(_WAIT_MS)
         if not self._stop.requested and self._final is not None:
@@ -143,7 +148,7 @@ class SnapshotCopy:
         unseen: list[Unread],
     ) -> bool:
         """Give the reader a chunk of a table that is being copied, or else the next table; False: there is none."""
-        for copy in running:
+        for copy in running if self._boundary is None else self._boundary.in_order(running):
             if copy.open_to(reader):
                 if reader in copy.holders or reader.lock(copy.table, _JOIN_LOCK_TIMEOUT) == "same":
                     copy.begin(reader)
@@ -194,7 +199,13 @@ class SnapshotCopy:
 
     def _turn(self, copy: TableCopy, part: ChunkCopy) -> int:
         """Move some of the rows that the chunk's reader has; how many."""
-        if self._dead_letters.tolerant or self._leaves_out is not None:
+        holds = self._boundary is not None and self._boundary.holds(copy, part)
+        if holds:
+            moved = self._rows(part, part.reader.rows(1, 1)) if part.held is None else 0
+            if part.held is not None and self._final is not None:
+                self._release(self._final, "last_in_data_collection")
+                self._final = None
+        elif self._dead_letters.tolerant or self._leaves_out is not None:
             moved = self._rows(part, part.reader.rows(_ROWS_A_TURN, self._bytes_a_turn))
         elif not copy.rows:
             moved = self._rows(part, part.reader.rows(_FIRST_ROWS, self._bytes_a_turn))
@@ -224,10 +235,10 @@ class SnapshotCopy:
             except FormError as error:
                 raise self._stopped(self._refused(copy, error), copy) from error
             except (KafkaException, BufferError) as error:
-                refused = self._unsent(copy, error)
-                if isinstance(refused, ConversionError):
-                    refused = self._stopped(refused, copy)
-                raise refused from error
+                unsent = poison_copy.unsent(self._walker, copy.table, copy.shape, error)
+                if isinstance(unsent, ConversionError):
+                    unsent = self._stopped(unsent, copy)
+                raise unsent from error
             finally:
                 part.group.pending += path.records
                 part.group.size += path.size + path.records * RECORD_BYTES
@@ -295,11 +306,8 @@ class SnapshotCopy:
         """What ends the snapshot at a row that the walker has walked."""
         return self._dead_letters.stop(error, copy.shape.relation.key, Position(self._position, 0))
 
-    def _unsent(self, copy: TableCopy, error: Exception) -> ProducerError:
-        key, value = self._walker.key, self._walker.value
-        size = (len(value) if value else 0) + (len(key) if key else 0)
-        topic = copy.shape.plan.topic
-        return map_kafka_error(error, f"topic {topic}, a row of {copy.table.qualified_name} of {size} bytes")
+    def _refused(self, copy: TableCopy, error: FormError) -> ConversionError:
+        return poison_copy.refused(self._walker, copy.table, copy.shape, error, self._position)
 
     def _carried(self, part: ChunkCopy, row: bytes) -> bool:
         """Whether the row can be a record; else it is a dead letter.
@@ -386,13 +394,3 @@ class SnapshotCopy:
 
     def _in_flight(self) -> int:
         return sum(part.tracker.in_flight_bytes for part in self._unacked())
-
-    def _refused(self, copy: TableCopy, error: FormError) -> ConversionError:
-        column = self._walker.column
-        columns = copy.shape.relation.columns
-        name = columns[column].name if 0 <= column < len(columns) else "?"
-        return ConversionError(
-            f"table {copy.table.qualified_name}, column {name}, in the snapshot at {self._position}: {error.reason}",
-            remedy=error.remedy,
-            column=name,
-        )

@@ -15,7 +15,7 @@ from producer import observe
 from producer.clock import Clock
 from producer.errors import ProducerError, SlotLost
 from producer.lsn import ZERO, Lsn
-from producer.pipeline import stages
+from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.snapshot.copy import SnapshotCopy, in_order
 from producer.pipeline.snapshot.marks import Marks
@@ -96,7 +96,7 @@ class Handover:
         if stored.snapshot is None or not wants_rows:
             return Start(stored, [])
         repeated = [table.qualified_name for table in wanted if not self._tables.keyed(table)]
-        if repeated and stored.snapshot == "running" and not again:
+        if repeated and stored.snapshot == "running" and not again and self._sink.transactions is None:
             _log.warning("tables without a key are read whole: rows that went out before come again", tables=repeated)
         later = [self._marks.unread(table, loaded) for table in wanted]
         self._marks.forget_others(later, loaded)
@@ -131,6 +131,9 @@ class Handover:
                     snapshot = self._snapshot(len(self._tables.chosen), made.snapshot_name)
                     stack.callback(snapshot.close)
                 replication.close()
+                exactly_once.own(
+                    self._sink, self._offsets, self._source.loaded, self._connector.clock, self._connector.stop
+                )
                 self._store(offset)
             except BaseException:
                 replication.close()

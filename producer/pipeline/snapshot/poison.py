@@ -1,4 +1,4 @@
-"""A row of the snapshot that no record can carry: its dead letter.
+"""A row of the snapshot that no record can carry: the error, and its dead letter.
 
 Room: pipeline (pure over the walker it is given). docs/errors.md, "Dead letters".
 """
@@ -9,13 +9,33 @@ import json
 from dataclasses import replace
 
 from producer.decode import copytext
-from producer.errors import ConversionError
+from producer.errors import ConversionError, ProducerError
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.pipeline.side.dead_letters import DeadLetters, Letter, Outgoing
 from producer.pipeline.tables.plans import Shape
+from producer.sink.kafka import map_kafka_error
+from producer.source.catalog import Table
 from producer.transcode.plan import FormError
 from producer.transcode.walker import Walker
+
+
+def refused(walker: Walker, table: Table, shape: Shape, error: FormError, at: Lsn) -> ConversionError:
+    """What stands in the way of the row that the walker walked last."""
+    column = walker.column
+    columns = shape.relation.columns
+    name = columns[column].name if 0 <= column < len(columns) else "?"
+    return ConversionError(
+        f"table {table.qualified_name}, column {name}, in the snapshot at {at}: {error.reason}",
+        remedy=error.remedy,
+        column=name,
+    )
+
+
+def unsent(walker: Walker, table: Table, shape: Shape, error: Exception) -> ProducerError:
+    """Why the Kafka client does not take the row."""
+    size = len(walker.value or b"") + len(walker.key or b"")
+    return map_kafka_error(error, f"topic {shape.plan.topic}, a row of {table.qualified_name} of {size} bytes")
 
 
 def letter(

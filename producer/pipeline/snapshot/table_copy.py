@@ -28,6 +28,8 @@ class ChunkCopy:
         self.held: bytes | None = None
         """The row behind all others of the chunk so far: its marker is known only when another one comes."""
         self.rows = 0
+        self.begun = False
+        """Something of it was handed to the sink."""
         self.complete = False
         """Every row was handed to the sink."""
 
@@ -35,6 +37,8 @@ class ChunkCopy:
         """So many more rows were handed to the sink. Begin another group when this one is large."""
         self.rows += rows
         self.copy.rows += rows
+        if self.group.pending:
+            self.begun = self.copy.begun = True
         if self.group.pending >= _GROUP_ROWS:
             self.tracker.close(self.group)
             self.group = self.tracker.open()
@@ -66,6 +70,7 @@ class TableCopy:
         self.last: ChunkCopy | None = None
         """A chunk that is read, and holds the row behind all others of the table so far."""
         self.rows = 0
+        self.begun = False
 
     @property
     def read(self) -> bool:

@@ -13,6 +13,7 @@ from producer import observe
 from producer.errors import KafkaUnavailable
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
+from producer.pipeline.exactly_once import CommittedProgress
 from producer.pipeline.progress import Progress
 from producer.pipeline.side.heartbeat import Heartbeat
 from producer.pipeline.snapshot.copy import SnapshotCopy
@@ -83,6 +84,9 @@ class StreamLoop:
         self._stream = stream
         self._sink = sink
         self._progress = progress
+        self._exactly = progress if isinstance(progress, CommittedProgress) else None
+        self._ending = False
+        """The Kafka transaction is to end where the transaction that is open does: each message is looked at."""
         self._target = target
         self._status_seconds = status_seconds
         self._started: Callable[[], None] | None = started
@@ -131,6 +135,7 @@ class StreamLoop:
             ),
             previous_commit=previous_commit,
             later=self._later,
+            until=None if self._exactly is None else self._exactly.resumed,
         )
 
     def run(self) -> None:
@@ -145,6 +150,11 @@ class StreamLoop:
             self._run()
         finally:
             self._transactions.cut()
+            if self._exactly is not None:
+                # A message that ended it has sent nothing, but a BEGIN perhaps.
+                self._exactly.stand(self._transactions.last)
+                if self._transactions.half_announced:
+                    self._exactly.give_up()
 
     def _run(self) -> None:
         stream, transactions = self._stream, self._transactions
@@ -154,7 +164,7 @@ class StreamLoop:
             ahead = bool(self._ahead)
             code, taken = transactions.run(
                 self._next_ahead if ahead else stream.get,
-                _TEND_EVERY - since_tend,
+                1 if self._ending else _TEND_EVERY - since_tend,
                 max(1, self._serve_bytes - transactions.unserved_bytes),
             )
             since_tend += taken
@@ -169,14 +179,15 @@ class StreamLoop:
             elif code == EMPTY and not ahead:
                 if stream.wait(0):
                     continue
-                self._tend()
+                self._tend(quiet=not since_tend)
                 busy = since_tend or not self._progress.settled
                 if not (busy and self._hurry()) and since_tend:
                     time.sleep(_GATHER_SECONDS)
                 since_tend = 0
                 stream.wait(_WAIT_MS_BUSY if busy else self._wait_ms_idle)
                 self._walker.clock(times(self._clock.time_us()))
-            if since_tend >= _TEND_EVERY or transactions.unserved_bytes >= self._serve_bytes:
+            ended = self._ending and not transactions.open
+            if ended or since_tend >= _TEND_EVERY or transactions.unserved_bytes >= self._serve_bytes:
                 since_tend = 0
                 self._tend()
                 self._walker.clock(times(self._clock.time_us()))
@@ -247,7 +258,7 @@ class StreamLoop:
         if transactions.committed >= wal_end or self._progress.kept_alive(wal_end, urgent=False):
             self._kept_alive = None
 
-    def _tend(self) -> None:
+    def _tend(self, *, quiet: bool = False) -> None:
         """Serve acks, confirm what is safe, keep the connection alive, wait while too much is in flight."""
         transactions = self._transactions
         transactions.cut()
@@ -266,10 +277,22 @@ class StreamLoop:
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:
             self._sink.flush(0.05)
             self._serve()
+        if self._exactly is not None:
+            self._exactly.stand(transactions.last)
+            due = self._exactly.due(transactions.within, quiet=quiet)
+            self._ending = due == "at its end"
+            if due == "now":
+                self._commit(self._exactly)
+
+    def _commit(self, progress: CommittedProgress) -> None:
+        """Commit what was sent; nothing is read meanwhile."""
+        progress.close()
+        while progress.closing and not self._stop.expired():
+            self._serve()
 
     def _serve(self) -> None:
         progress, stream = self._progress, self._stream
-        if self._heartbeat.beat():
+        if not progress.closing and self._heartbeat.beat():
             self._sink.flush(_GATHER_SECONDS)
         self._sink.poll()
         safe = progress.step()
@@ -309,6 +332,9 @@ class StreamLoop:
     ) -> bool:
         """Copy the next chunk of a table to where the stream is; False when told to stop, or it cannot be shown."""
         # What came again after a crash would be older than the rows: nothing before them may come again.
+        if self._exactly is not None:
+            self._exactly.stand(self._transactions.last)
+            self._exactly.end()
         while not self._progress.settled:
             if self._stop.requested:
                 return False
@@ -318,7 +344,13 @@ class StreamLoop:
             connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._lines,
             position=at, first_reading=False, leaves_out=leaves_out, meanwhile=self._stay_alive,
         )  # fmt: skip
-        unseen = copy.run(self._catalog, [reader], [unread])
+        whole = False
+        try:
+            unseen = copy.run(self._catalog, [reader], [unread])
+            whole = not self._stop.requested
+        finally:
+            if not whole:
+                self._progress.give_up()
         self._walker.clock(times(self._clock.time_us()))
         return not unseen and not self._stop.requested
 
@@ -332,7 +364,8 @@ class StreamLoop:
         """A broker that acks nothing is a temporary fault, and errors.retry.timeout its limit."""
         tracker, timeout = self._progress.tracker, self._retry_timeout
         now = self._clock.monotonic()
-        if tracker.resolved != self._resolved or not tracker.in_flight_bytes:
+        waited_for = tracker.in_flight_bytes or self._progress.closing
+        if tracker.resolved != self._resolved or not waited_for:
             self._resolved = tracker.resolved
             self._resolved_at = now
         elif 0 <= timeout < (now - self._resolved_at) * 1000:

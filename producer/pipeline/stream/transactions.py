@@ -14,17 +14,18 @@ from producer.clock import Clock
 from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
 from producer.errors import ConversionError, DecodeError, UnsupportedEvent
 from producer.events import Position
-from producer.lsn import Lsn
+from producer.lsn import ZERO, Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.progress import Committed, Progress
 from producer.pipeline.side.messages import Messages
 from producer.pipeline.side.transactions import TransactionMetadata
 from producer.pipeline.snapshot.later import LaterReadings
 from producer.pipeline.stream.completion import Completion
+from producer.pipeline.stream.discard import Discard
 from producer.pipeline.stream.misfits import Misfits, decoded
 from producer.pipeline.stream.poison import Poison, Salvaged
 from producer.pipeline.tables.tables import Tables
-from producer.sink.protocol import RECORD_BYTES, Headers, Sink
+from producer.sink.protocol import RECORD_BYTES, Headers, Outlet
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
 from producer.transcode.fast_path import OTHER as GENERAL
@@ -50,12 +51,19 @@ class Transactions:
         connector: Connector,
         catalog: Connection,
         tables: Tables,
-        sink: Sink,
+        sink: Outlet,
         progress: Progress,
         completion: Completion,
         previous_commit: Lsn | None,
         later: LaterReadings,
+        until: Position | None = None,
     ) -> None:
+        """`until`: the last event of those that come again and are not to be sent."""
+        self._discard: Discard | None = None
+        if until is not None:
+            self._discard = sink = Discard(sink, until)
+        self._outside = ZERO if until is None or until.ordinal else until.commit_lsn
+        """The last logical message outside of a transaction."""
         self._clock: Clock = connector.clock
         self._block = connector.block
         self._walker = connector.walker
@@ -101,6 +109,25 @@ class Transactions:
         return Lsn(self._fast.committed)
 
     @property
+    def within(self) -> Lsn | None:
+        """Where the transaction that is open commits."""
+        return Lsn(self._fast.commit_lsn) if self._fast.open else None
+
+    @property
+    def last(self) -> Position | None:
+        """The last event that was sent, where it lies behind all that is complete. Ask between two messages."""
+        if self._discard is not None:
+            return self._discard.until
+        if self._fast.open and self._fast.ordinal:
+            return self._position()
+        return Position(self._outside, 0) if self._outside > self._fast.committed else None
+
+    @property
+    def half_announced(self) -> bool:
+        """True when the BEGIN of the transaction that is open was sent, and no event of it."""
+        return self._metadata.wanted and self._fast.open and not self._unannounced and not self._fast.ordinal
+
+    @property
     def commit_us(self) -> int:
         """When the transaction that was read last committed, microseconds since 1970."""
         return self._fast.commit_us
@@ -113,7 +140,7 @@ class Transactions:
     def run(self, get: Callable[[int], tuple[int, memoryview]], most: int, most_bytes: int) -> tuple[int, int]:
         """Take messages as long as they are plain: why it ended, as FastPath says, and how many there were."""
         fast = self._fast
-        fast.bypass = self._metadata.wanted or self._later.reading is not None
+        fast.bypass = self._metadata.wanted or self._later.reading is not None or self._discard is not None
         group = self._opened()
         try:
             code = fast.run(get, self._sink.produce, group.ack, most, most_bytes)
@@ -154,6 +181,8 @@ class Transactions:
             DecodeError, ConversionError, UnsupportedEvent: it cannot be carried.
         """
         if self._fast.open:
+            if self._discard is not None and not self._discard.behind(self._position()):
+                self._discard = None
             self._misfits.row = message
             try:
                 result = self._walk(message)
@@ -276,8 +305,11 @@ class Transactions:
     def _message(self, record: LogicalMessage) -> None:
         """An event of its transaction; or, between transactions, one by itself."""
         if not record.transactional:
+            if self._discard is not None and Position(record.lsn, 0) <= self._discard.until:
+                return
             # It has a group of its own, behind what was read before it.
             self.cut()
+            self._outside = record.lsn
             previous = self._fast.committed_lsn
             self.unserved_bytes += self._messages.send_outside(record, Lsn(previous) if previous >= 0 else None)
             return

@@ -11,7 +11,7 @@ from producer.settings.support import NOT_YET
 
 WANTED = [
     "replication.method=FULL_TABLE", "plugin.name=pgoutput", "slot.failover=true",
-    "snapshot.mode=when_needed", "exactly.once.support=required",
+    "snapshot.mode=when_needed",
     "slot.max.retained.bytes=1", "slot.retention.action=drop_slot",
     "slot.retention.action=pause_snapshot", "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
     "slot.drop.on.stop=true",
@@ -40,9 +40,16 @@ def test_every_line_of_the_table_is_tried() -> None:
         "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "errors.tolerance=all",
         "unchanged.toast.handling=fail", "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null",
         "errors.retry.timeout=-1", "message.prefix.include.list=x", "provide.transaction.metadata=true",
-        "heartbeat.interval.ms=5", "exactly.once.support=requested", "auto.register.schemas=false",
+        "heartbeat.interval.ms=5", "exactly.once.support=requested", "exactly.once.support=required",
+        "auto.register.schemas=false",
     ],
 )  # fmt: skip
 def test_what_is_supported_is_taken(wanted: str) -> None:
     """Defaults may be written down."""
     load_settings(None, ["topic.prefix=p", wanted], {})
+
+
+def test_exactly_once_is_refused_where_nothing_is_remembered() -> None:
+    """A second run would send all again."""
+    with pytest.raises(NotSupportedYet, match="initial_only remembers nothing"):
+        load_settings(None, ["topic.prefix=p", "exactly.once.support=required", "snapshot.mode=initial_only"], {})
