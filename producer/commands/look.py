@@ -174,7 +174,7 @@ def _load(settings: Settings, sink: KafkaSink) -> Loaded:
         raise
     except OperatorError:
         return Loaded()
-    return stages.offsets(settings, sink).load(_LOAD_SECONDS)
+    return stages.offsets(settings, sink).load(_LOAD_SECONDS, stable=True)
 
 
 def schemas(settings: Settings) -> None:

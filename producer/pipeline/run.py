@@ -199,7 +199,8 @@ class Runner:
             return Source(connection, identity, found, Loaded())
         self._side.prepare(sink, registry, self._settings)
         offsets.ensure(create=True)
-        return Source(connection, identity, found, offsets.load(_LOAD_SECONDS))
+        # What a dead predecessor's open transaction hides is seen once that was ended: `exactly_once.own`.
+        return Source(connection, identity, found, offsets.load(_LOAD_SECONDS, stable=sink.transactions is not None))
 
     def _doubt(self, relations: list[Relation]) -> None:
         """Say once what filters and masks do not do."""

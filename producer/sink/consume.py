@@ -128,20 +128,22 @@ class LogReader:
             del self._ends[place]
 
 
-def read_to_end(config: Mapping[str, object], topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
+def read_to_end(
+    config: Mapping[str, object], topic: str, timeout_s: float, prefix: bytes = b"", *, stable: bool = False
+) -> list[RawRecord]:
     """Everything the topic holds up to its end of this moment, in order within a partition.
 
     With `prefix`, only records whose key begins with it are kept: a topic that is shared may be large.
 
     The end is the high watermark: behind another's open transaction this waits for its end, or
-    what was stored before it would seem not to be there.
+    what was stored before it would seem not to be there. Unless it is to be the last `stable` offset.
 
     Raises:
         OperatorError: the topic is not there, or not for us.
         KafkaUnavailable: the end was not reached in time.
     """
     deadline = time.monotonic() + timeout_s
-    found = watermarks(config, topic, timeout_s)
+    found = watermarks(config, topic, timeout_s, stable=stable)
     reader = LogReader({**_SMALL, **config, "isolation.level": "read_committed"}, timeout_s)
     try:
         reader.add(found, from_beginning=True)
@@ -180,15 +182,18 @@ def scan(config: Mapping[str, object], topic: str, stall_s: float) -> Iterator[S
         reader.close()
 
 
-def watermarks(config: Mapping[str, object], topic: str, timeout_s: float) -> dict[Place, tuple[int, int]]:
-    """The first offset and the end of each partition of a topic, open transactions included.
+def watermarks(
+    config: Mapping[str, object], topic: str, timeout_s: float, *, stable: bool = False
+) -> dict[Place, tuple[int, int]]:
+    """The first offset and the end of each partition of a topic, open transactions included unless `stable`.
 
     Asked by a client of its own: under read_committed, what lies behind an open transaction hides.
 
     Raises:
         OperatorError: the topic is not there, or not for us.
     """
-    probe = LogReader({**config, "isolation.level": "read_uncommitted"}, timeout_s)
+    level = "read_committed" if stable else "read_uncommitted"
+    probe = LogReader({**config, "isolation.level": level}, timeout_s)
     try:
         partitions = probe.topics().get(topic)
         if not partitions:

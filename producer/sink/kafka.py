@@ -212,9 +212,9 @@ class KafkaSink:
         """One of the brokers' configuration; None when it may not be read."""
         return self._topics.broker_config()
 
-    def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
+    def read(self, topic: str, timeout_s: float, prefix: bytes = b"", *, stable: bool = False) -> list[RawRecord]:
         """Everything the topic holds up to its end of this moment, of keys that begin with `prefix`."""
-        return read_to_end(self.consumer, topic, timeout_s, prefix)
+        return read_to_end(self.consumer, topic, timeout_s, prefix, stable=stable)
 
     def scan(self, topic: str, stall_s: float) -> Iterator[Sequence[RawRecord]]:
         """The same in turns, so that no topic is too large."""

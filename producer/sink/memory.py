@@ -190,7 +190,7 @@ class MemorySink:
         self._answer()
         return {"cleanup.policy": "delete", **self.configs.get(topic, {})}
 
-    def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
+    def read(self, topic: str, timeout_s: float, prefix: bytes = b"", *, stable: bool = False) -> list[RawRecord]:
         """What the topic holds that is committed, partition by partition."""
         self.partitions_of(topic)
         return [

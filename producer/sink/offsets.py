@@ -240,10 +240,11 @@ class OffsetsTopic:
                 f"--entity-name {self.topic} --add-config cleanup.policy=compact",
             )
 
-    def load(self, timeout_s: float) -> Loaded:
+    def load(self, timeout_s: float, *, stable: bool = False) -> Loaded:
         """Read the topic to its end; a later record replaces an earlier one, a null forgets it.
 
-        A position of the same slot never goes back: `_further`.
+        A position of the same slot never goes back: `_further`. `stable`: what an open transaction
+        hides, a dead predecessor's perhaps, is not waited for.
 
         Raises:
             OperatorError: a value that is ours is not what we write.
@@ -254,7 +255,7 @@ class OffsetsTopic:
         chunks: dict[str, dict[Pages, ChunkMark]] = {}
         shapes: dict[tuple[str, str], Relation] = {}
         # The topic is shared: of what others keep there, nothing is held.
-        for record in self._sink.read(self.topic, timeout_s, self._key.removesuffix(b"}]")):
+        for record in self._sink.read(self.topic, timeout_s, self._key.removesuffix(b"}]"), stable=stable):
             if record.key == self._key:
                 offset = None if record.value is None else _further(offset, self._parse(record, _OffsetForm).offset())
             elif (table := self._table(record.key)) is not None:

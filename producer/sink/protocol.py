@@ -197,10 +197,11 @@ class Sink(Outlet, Protocol):
         """The topic's configuration; None when it may not be read."""
         ...
 
-    def read(self, topic: str, timeout_s: float, prefix: bytes = b"") -> list[RawRecord]:
+    def read(self, topic: str, timeout_s: float, prefix: bytes = b"", *, stable: bool = False) -> list[RawRecord]:
         """Everything the topic holds up to its end of this moment, in order within a partition.
 
-        With `prefix`, only records whose key begins with it are kept.
+        With `prefix`, only records whose key begins with it are kept. `stable`: what lies behind
+        an open transaction is not waited for.
 
         Raises:
             OperatorError: the topic is not there, or not for us: that is not the same as empty.

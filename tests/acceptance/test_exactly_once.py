@@ -324,16 +324,41 @@ def test_a_timeout_that_the_brokers_do_not_allow(source: Source, command: Comman
     assert "transaction.max.timeout.ms" in done.stderr
 
 
-def test_a_partition_that_is_gone_stops_once(source: Source, command: Command) -> None:
-    """docs/DESIGN.md, "Schema changes": what is forgotten is committed by the slot's owner, though nothing is read."""
-    source.execute(
-        "CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id)",
-        "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10)",
-        "CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20)",
-    )
+PARTITIONS = (
+    "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10)",
+    "CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20)",
+    "INSERT INTO t VALUES (11)",
+)
+
+
+def test_a_partition_of_keyless_rows_that_is_gone_stops_once(source: Source, command: Command) -> None:
+    """docs/DESIGN.md, "Schema changes": what is forgotten is committed, though the run stops."""
+    source.execute("CREATE TABLE t (id int) PARTITION BY RANGE (id)", *PARTITIONS)
+    source.execute(*(f"ALTER TABLE {table} REPLICA IDENTITY FULL" for table in ("t", "t1", "t2")))
     finish(command)
     source.execute("ALTER TABLE t DETACH PARTITION t2", "INSERT INTO t VALUES (1)")
     stopped = command.run("run", "--once", settings=ONCE)
     assert stopped.returncode == 4, stopped.stderr
     finish(command)
-    each_once(command.records("public.t"), 1)
+    values: list[Any] = [record.value for record in command.records("public.t")]
+    assert [value["after"]["id"] for value in values] == [11, 1]
+
+
+def test_a_partition_that_is_gone_is_compared(source: Source, command: Command) -> None:
+    """Issue D.3: its keys are deleted once, and a compacted topic's TRUNCATE deletes what was committed just before."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id)", *PARTITIONS)
+    settings = {**ONCE, "topic.creation.default.cleanup.policy": "compact"}
+    finish(command, settings)
+    source.execute("ALTER TABLE t DETACH PARTITION t2", "INSERT INTO t VALUES (1)")
+    finish(command, settings)
+    with source.connect() as connection, connection.transaction():
+        connection.execute("INSERT INTO t VALUES (2)")
+        connection.execute("TRUNCATE t")
+        connection.execute("INSERT INTO t VALUES (3)")
+    finish(command, settings)
+    records: list[Any] = command.records("public.t")
+    told = [(record.key["id"], record.value and record.value["op"]) for record in records]
+    deleted = [(11, "d"), (11, None)]
+    assert [pair for pair in told if pair[0] == 11] == [(11, "r"), *deleted]
+    assert [pair for pair in told if pair[0] in (2, 3)] == [(2, "c"), (2, "d"), (2, None), (3, "c")]
+    assert [pair for pair in told if pair[0] == 1][1:] == [(1, "d"), (1, None)]

@@ -112,6 +112,17 @@ def test_whoever_takes_the_id_over_ends_what_the_other_has_begun(make: Make, top
     assert keys(successor, topic) == [b"committed", b"new"]
 
 
+def test_what_is_stable_is_not_waited_for(make: Make, topic: str) -> None:
+    """Who died with a transaction open hides what is behind it until it is over; the rest is there at once."""
+    sink, reader = make(), make()
+    transactions = begun(sink)
+    sink.send(topic, b"committed", b"v", Group())
+    until(transactions.commit)
+    sink.send(topic, b"open", b"v", Group())
+    assert not sink.flush(SECONDS)
+    assert [record.key for record in reader.read(topic, SECONDS, stable=True)] == [b"committed"]
+
+
 def test_what_is_sent_before_the_first_transaction_is_its_first(make: Make, topic: str) -> None:
     """It is kept back: the id may be another's still."""
     sink = make()

@@ -20,7 +20,6 @@ from producer.errors import (
     OperatorError,
     PostgresUnavailable,
     SlotInUse,
-    UnsupportedEvent,
 )
 from producer.lsn import ZERO, Lsn
 from producer.pipeline import exactly_once
@@ -95,13 +94,7 @@ class StreamSession:
         Raises:
             ProducerError: what ended it; nothing unacked was confirmed.
         """
-        try:
-            self._remember_shapes()
-        except UnsupportedEvent:
-            if self._sink.transactions is not None:
-                # What it has forgotten is to stay forgotten.
-                self._own_only(start.offset.lsn)
-            raise
+        self._remember_shapes()
         self._tables.stream()
         progress = self._progress(start.offset)
         try:
@@ -142,15 +135,6 @@ class StreamSession:
                 commit_lsn=str(start.part.commit_lsn), events=start.part.ordinal,
             )  # fmt: skip
         return progress
-
-    def _own_only(self, position: Lsn) -> None:
-        """Commit what was kept back, as the slot's owner."""
-        with contextlib.closing(
-            ReplicationStream(connect_replication(self._server), self._server, self._clock)
-        ) as stream:
-            self._start(stream, position, wal2json.options(None, self._settings.skipped_operations))
-            self._own()
-            exactly_once.commit(self._sink, self._clock, self._stop)
 
     def _read(self, progress: Progress, later: list[Unread]) -> None:
         """Stream from where `progress` stands."""
