@@ -67,3 +67,23 @@ def test_keyless_tables_and_truncates_beside_a_reading(source: Source, command: 
     emptied: list[Any] = list(command.records("public.e"))
     assert [record.value["op"] for record in emptied] == ["t", "c", "r"]
     assert "the snapshot is complete" in done.stderr
+
+
+def test_a_table_that_is_to_be_changed_while_it_is_read(source: Source, command: Command) -> None:
+    """ALTER TABLE waits for our lock, a row that is read again by its key for the ALTER: the lock is given up."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, n int, big text)",
+        "ALTER TABLE t ALTER COLUMN big SET STORAGE EXTERNAL",
+        "INSERT INTO t SELECT i, 0, repeat('x', 3000) FROM generate_series(1, 5000) i",
+        f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')",
+    )
+    running = command.start("run", settings={"snapshot.chunk.rows": 50})
+    running.wait_for("snapshot of a table begins")
+    with source.connect() as connection:
+        connection.execute("SET statement_timeout = '20s'")
+        for number in range(3):
+            connection.execute("UPDATE t SET n = n + 1 WHERE id % 50 = 0")
+            connection.execute(f"ALTER TABLE t ADD COLUMN c{number} int")
+    source.execute("INSERT INTO t VALUES (0, 0, '')")
+    wait_for(lambda: any(record.key == {"id": 0} for record in command.records("public.t")), 30, running.stderr)
+    assert running.stop() == 0, running.stderr

@@ -190,7 +190,7 @@ class SnapshotCopy:
         self._tables.install(shape)
         select = self._settings.snapshot_select(table.schema, table.name)
         begun = unread.cut(
-            connection, reader.filenode, self._settings.snapshot_chunk_rows if select is None else 0,
+            reader.connection, reader.filenode, self._settings.snapshot_chunk_rows if select is None else 0,
             resumable=not self._compared and can_resume(shape.relation, self._settings),
             one_snapshot=not self._one_chunk,
         )  # fmt: skip

@@ -148,6 +148,7 @@ class StreamLoop:
                 settings.unchanged_toast_handling,
                 settings.unavailable_value_placeholder,
                 self._look_ahead,
+                self._later,
             ),
             previous_commit=previous_commit,
             later=self._later,
