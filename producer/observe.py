@@ -86,11 +86,14 @@ class Counters:
 class SnapshotProgress(Protocol):
     """Told of rows as they go out."""
 
-    def begin(self, table: str, expected_rows: int) -> None:
-        """A table's copy begins; `expected_rows` is the planner's estimate."""
+    def begin(self, table: str, expected_rows: int, chunks_done: int, chunks: int) -> None:
+        """A table's copy begins, or goes on; `expected_rows` is the planner's estimate, `chunks` are all of them."""
 
     def advance(self, table: str, rows: int) -> None:
         """So many more rows of the table went out."""
+
+    def chunks(self, table: str, done: int) -> None:
+        """So many chunks of the table are acked by now."""
 
     def finish(self, table: str) -> None:
         """All rows of the table went out."""
@@ -101,7 +104,7 @@ class _Bars:
         self._progress = progress
         self._tasks: dict[str, tuple[TaskID, int]] = {}
 
-    def begin(self, table: str, expected_rows: int) -> None:
+    def begin(self, table: str, expected_rows: int, chunks_done: int, chunks: int) -> None:
         task = self._progress.add_task(table, total=expected_rows or None)
         self._tasks[table] = (task, 0)
 
@@ -110,37 +113,57 @@ class _Bars:
         self._tasks[table] = (task, done + rows)
         self._progress.update(task, advance=rows)
 
+    def chunks(self, table: str, done: int) -> None:
+        """A bar shows rows."""
+
     def finish(self, table: str) -> None:
         task, done = self._tasks[table]
         self._progress.update(task, total=done, completed=done)
 
 
-class _Lines:
+class SnapshotLines:
+    """Progress as log lines."""
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._log = logger("producer.snapshot")
         self._rows: dict[str, list[float]] = {}
+        self._chunks: dict[str, tuple[int, int]] = {}
 
-    def begin(self, table: str, expected_rows: int) -> None:
+    def begin(self, table: str, expected_rows: int, chunks_done: int, chunks: int) -> None:
+        """Say so, with the estimate."""
         now = self._clock.monotonic()
         self._rows[table] = [0, expected_rows, now, now]
-        self._log.info("snapshot of a table begins", table=table, expected_rows=expected_rows)
+        self._chunks[table] = chunks_done, chunks
+        self._log.info(
+            "snapshot of a table begins", table=table, expected_rows=expected_rows, chunks_done=chunks_done,
+            chunks=chunks,
+        )  # fmt: skip
 
     def advance(self, table: str, rows: int) -> None:
+        """Say now and then how far it is."""
         state = self._rows[table]
         state[0] += rows
         now = self._clock.monotonic()
         if now - state[3] >= _REPORT_SECONDS:
             state[3] = now
+            chunks_done, chunks = self._chunks[table]
             self._log.info(
                 "snapshot of a table goes on",
                 table=table,
                 rows=int(state[0]),
                 expected_rows=int(state[1]),
                 rows_per_second=int(state[0] / max(now - state[2], 0.001)),
+                chunks_done=chunks_done,
+                chunks=chunks,
             )
 
+    def chunks(self, table: str, done: int) -> None:
+        """For the next line."""
+        self._chunks[table] = done, self._chunks[table][1]
+
     def finish(self, table: str) -> None:
+        """Say so, and how fast it was."""
         rows, _, began, _ = self._rows[table]
         seconds = max(self._clock.monotonic() - began, 0.001)
         self._log.info("snapshot of a table is read", table=table, rows=int(rows), rows_per_second=int(rows / seconds))
@@ -150,7 +173,7 @@ class _Lines:
 def snapshot_progress(clock: Clock, *, bars: bool) -> Iterator[SnapshotProgress]:
     """Bars on a terminal, log lines elsewhere."""
     if not bars:
-        yield _Lines(clock)
+        yield SnapshotLines(clock)
         return
     columns = (
         TextColumn("{task.description}"),

@@ -21,7 +21,9 @@ from producer.sink.kafka import KafkaSink
 from producer.sink.offsets import Loaded
 from producer.sink.reader import TopicReader, as_json, table_topics
 from producer.source import catalog, slot
-from producer.source.wire import connect
+from producer.source.catalog import Table
+from producer.source.chunks import Chunk, chunks
+from producer.source.wire import Connection, connect
 
 _LOAD_SECONDS = 15.0
 
@@ -41,7 +43,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
         if isinstance(value, dict):
             click.echo(f"{name}:")
             for inner, one in value.items():
-                click.echo(f"  {inner}: {one}")
+                click.echo(f"  {inner}: {_words(one)}")
         elif isinstance(value, list):
             click.echo(f"{name}:")
             for one in value:
@@ -50,17 +52,26 @@ def status(settings: Settings, *, as_json: bool) -> None:
             click.echo(f"{name}: {value}")
 
 
+def _words(value: object) -> object:
+    """A list of documents, one behind the other."""
+    if not isinstance(value, list):
+        return value
+    return "; ".join(", ".join(f"{name} {one}" for name, one in document.items()) for document in value) or "none"
+
+
 def _status(settings: Settings) -> dict[str, object]:
     with connect(stages.server(settings)) as connection:
         found = slot.find(connection, settings.slot_name)
         now = connection.execute(b"SELECT extract(epoch FROM now())::float8").fetchone()
-        chosen = catalog.selected(catalog.tables(connection), settings.wants_table)
-    sink = stages.sink(settings)
-    try:
-        sink.ping(_LOAD_SECONDS)
-        loaded = _load(settings, sink)
-    finally:
-        sink.close(0)
+        every = catalog.tables(connection)
+        chosen = catalog.selected(every, settings.wants_table)
+        sink = stages.sink(settings)
+        try:
+            sink.ping(_LOAD_SECONDS)
+            loaded = _load(settings, sink)
+        finally:
+            sink.close(0)
+        unfinished = _unfinished(connection, settings, loaded, chosen, every)
     offset = loaded.offset
     behind = None
     if now is not None and offset is not None and offset.commit_us is not None:
@@ -93,7 +104,9 @@ def _status(settings: Settings) -> dict[str, object]:
             "state": None if offset is None else offset.snapshot,
             "tables_done": len(loaded.tables),
             "tables": len(chosen),
-            "rows": sum(mark.rows for mark in loaded.tables.values()),
+            "rows": sum(mark.rows for mark in loaded.tables.values())
+            + sum(mark.rows for marks in loaded.chunks.values() for mark in marks.values()),
+            "unfinished": unfinished,
         },
         "topics": [
             {
@@ -103,6 +116,26 @@ def _status(settings: Settings) -> dict[str, object]:
             for table in chosen
         ],
     }
+
+
+def _unfinished(
+    connection: Connection, settings: Settings, loaded: Loaded, chosen: Sequence[Table], every: Sequence[Table]
+) -> list[dict[str, object]]:
+    """The tables that a snapshot has not read whole: chunks done, and chunks in all."""
+    if loaded.offset is None or loaded.offset.snapshot is None:
+        return []
+    begun = {table.oid: table for table in every if table.qualified_name in loaded.chunks}
+    waiting = {table.oid: table for table in chosen if table.qualified_name not in loaded.tables}
+    found: list[dict[str, object]] = []
+    for table in (begun | waiting).values():
+        marks = loaded.chunks.get(table.qualified_name, {})
+        done = {Chunk(*pages): mark for pages, mark in marks.items() if mark.filenode == table.filenode}
+        left = chunks(connection, table, settings.snapshot_chunk_rows, done)
+        rows = sum(mark.rows for mark in done.values())
+        found.append(
+            {"table": table.qualified_name, "chunks_done": len(done), "chunks": len(done) + len(left), "rows": rows}
+        )
+    return found
 
 
 def _load(settings: Settings, sink: KafkaSink) -> Loaded:
@@ -179,7 +212,7 @@ def drop_slot(settings: Settings, clock: Clock) -> None:
     try:
         sink.ping(_LOAD_SECONDS)
         loaded = _load(settings, sink)
-        if loaded.offset is not None or loaded.tables:
+        if loaded.offset is not None or loaded.tables or loaded.chunks:
             stages.forget(stages.offsets(settings, sink), sink, loaded, clock)
             click.echo(f"forgot the position of {settings.name} in {settings.offset_storage_topic}")
     finally:

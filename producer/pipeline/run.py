@@ -26,6 +26,8 @@ from producer.pipeline.side import dead_letters
 from producer.pipeline.side.dead_letters import DeadLetters
 from producer.pipeline.side.topics import SideTopics
 from producer.pipeline.snapshot.handover import Handover, Source, Start, await_reader_gone
+from producer.pipeline.snapshot.marks import Marks
+from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.stop import Stop
 from producer.pipeline.stream import lost_changes
 from producer.pipeline.stream.loop import StreamLoop
@@ -38,7 +40,6 @@ from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.sink.verdicts import map_kafka_error
 from producer.source import encoding, pg_types, preflight, slot, visibility
-from producer.source.catalog import Table
 from producer.source.replication import ReplicationStream
 from producer.source.wire import Connection, Server, connect, connect_replication, explained
 from producer.transcode.source_block import SourceBlock
@@ -74,6 +75,8 @@ class Runner:
         self._attempt = 0
         self._doubts: set[str] = set()
         self._looked = False
+        self._again = settings.snapshot_mode == "always"
+        """Everything is to be read, whatever was read before: at the start, not behind a fault."""
         self._unseen: set[int] = set()
 
     def run(self) -> None:
@@ -118,16 +121,18 @@ class Runner:
             stack.callback(registry.close)
             source = self._look(stack, sink, registry, offsets, tables)
             connector.dead_letters.ensure([tables.topic(table.schema, table.name) for table in tables.chosen])
-            handover = Handover(connector, source, tables, sink, offsets)
+            marks = Marks(offsets, source.identity)
+            handover = Handover(connector, source, tables, sink, offsets, marks)
             if self._settings.snapshot_mode == "initial_only":
                 # Nothing is remembered: there is no stream, and no offsets topic.
                 handover.copy_only()
                 return True
             tables.recall(offsets, source.loaded)
-            start = handover.position()
+            start = handover.position(again=self._again)
             if start is None:
                 return True
-            self._stream(connector, source, tables, sink, offsets, start)
+            self._again = False
+            self._stream(connector, source, tables, sink, offsets, marks, start)
         return self._once or self._stop.requested
 
     def _look(self, stack: ExitStack, sink: Sink, registry: Registry, offsets: OffsetsTopic, tables: Tables) -> Source:
@@ -168,13 +173,20 @@ class Runner:
                 _log.warning(doubt, check="columns")
 
     def _stream(
-        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, start: Start
+        self,
+        connector: Connector,
+        source: Source,
+        tables: Tables,
+        sink: Sink,
+        offsets: OffsetsTopic,
+        marks: Marks,
+        start: Start,
     ) -> None:
         self._remember_shapes(source.connection, tables)
         tables.stream()
         progress = Progress(offsets, start.offset, self._clock)
         try:
-            self._read(connector, source, tables, sink, offsets, progress, start.later)
+            self._read(connector, source, tables, sink, marks, progress, start.later)
         except (NoTypeOids, OperatorError) as error:
             old = isinstance(error, NoTypeOids) or _OLD_PLUGIN_FAILS in error.message
             if self._type_names and isinstance(error, NoTypeOids):
@@ -190,7 +202,7 @@ class Runner:
             # What is known of the tables is of before their rows, and stays.
             await_reader_gone(source.connection, self._settings.slot_name, self._clock)
             progress = Progress(offsets, progress.position, self._clock)
-            self._read(connector, source, tables, sink, offsets, progress, start.later)
+            self._read(connector, source, tables, sink, marks, progress, start.later)
 
     def _read(
         self,
@@ -198,9 +210,9 @@ class Runner:
         source: Source,
         tables: Tables,
         sink: Sink,
-        offsets: OffsetsTopic,
+        marks: Marks,
         progress: Progress,
-        later: list[Table],
+        later: list[Unread],
     ) -> None:
         """Stream from where `progress` stands."""
         offset = progress.position
@@ -230,7 +242,7 @@ class Runner:
             loop = StreamLoop(
                 connector=connector, stream=stream, catalog=source.connection, tables=tables, sink=sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                started=self._recovered, offsets=offsets, wanted=later,
+                started=self._recovered, marks=marks, wanted=later,
             )  # fmt: skip
             try:
                 with contextlib.closing(loop):

@@ -90,11 +90,25 @@ def forget(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock) -> Non
     """Forget a connector's position, marks and shapes, and wait for the acks."""
     group = Group()
     topic.write(None, group)
-    for table in loaded.tables:
-        topic.write_mark(table, None, group)
+    _forget_marks(topic, loaded, group)
     for names in loaded.shapes:
         topic.write_shape(names, None, group)
     _wait(group, into, clock, lambda: False)
+
+
+def forget_marks(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock, stop: Stop) -> None:
+    """Forget which tables and chunks were read, and wait for the acks."""
+    group = Group()
+    _forget_marks(topic, loaded, group)
+    _wait(group, into, clock, stop.expired)
+
+
+def _forget_marks(topic: OffsetsTopic, loaded: Loaded, group: Group) -> None:
+    for table in loaded.tables:
+        topic.write_mark(table, None, group)
+    for table, marks in loaded.chunks.items():
+        for pages in marks:
+            topic.write_chunk(table, pages, None, group)
 
 
 def _wait(group: Group, into: Sink, clock: Clock, hurry: Callable[[], bool]) -> None:

@@ -117,7 +117,8 @@ class DatabaseSettings(BaseModel):
     ] = setting(
         "initial",
         "snapshot.mode",
-        "When tables are copied whole: `initial` at first, `initial_only` and then stop, `no_data` (`never`) not.",
+        "When tables are copied whole: `initial` at first, `always` at every start, `initial_only` and then stop, "
+        "`no_data` (`never`) not.",
     )
     snapshot_max_threads: Count = setting(
         2, "snapshot.max.threads", "Sessions that copy at the same time, in one table too."
@@ -125,7 +126,8 @@ class DatabaseSettings(BaseModel):
     snapshot_chunk_rows: Count = setting(
         100000,
         "snapshot.chunk.rows",
-        "Rows aimed at in a chunk, which one session copies; from PostgreSQL 14 on. [rows]",
+        "Rows aimed at in a chunk, which one session copies, and which an interrupted snapshot does not read again "
+        "once it is done; from PostgreSQL 14 on. [rows]",
     )
     snapshot_select_statement_overrides: Stripped = setting(
         "",

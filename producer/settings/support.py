@@ -22,8 +22,8 @@ NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "plugin.name": (_other_than("wal2json"), "only wal2json is"),
     "slot.failover": (_SET, "failover slots are not"),
     "snapshot.mode": (
-        _other_than("initial", "initial_only", "no_data", "never"),
-        "initial, initial_only, no_data are",
+        _other_than("initial", "initial_only", "no_data", "never", "always"),
+        "initial, initial_only, no_data, always are",
     ),
     "exactly.once.support": (_other_than("requested"), "delivery is at least once"),
     "slot.max.retained.bytes": (_SET, "watching the source's disk is not"),

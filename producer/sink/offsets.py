@@ -20,6 +20,8 @@ from producer.lsn import Lsn
 from producer.sink.protocol import RawRecord, Sink
 
 _Natural = Annotated[int, Meta(ge=0)]
+Pages = tuple[int, int | None]
+"""A chunk of a table: its first page, and the one behind its last; None: it has all that follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +77,37 @@ class TableMark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkMark:
+    """A chunk of a table whose rows are all acked, while others are not. It is of one file of one server's history."""
+
+    rows: int
+    position: Lsn
+    filenode: int
+    system_id: str
+    timeline: int
+
+    def as_json(self) -> bytes:
+        """The record's value."""
+        return _json(
+            {
+                "rows": self.rows,
+                "position": int(self.position),
+                "filenode": self.filenode,
+                "system_id": self.system_id,
+                "timeline": self.timeline,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """What the topic remembers of one connector."""
 
     offset: Offset | None = None
     tables: dict[str, TableMark] = field(default_factory=dict)
     """By `schema.table`."""
+    chunks: dict[str, dict[Pages, ChunkMark]] = field(default_factory=dict)
+    """Of tables that were read in part."""
     shapes: dict[tuple[str, str], Relation] = field(default_factory=dict)
     """The shape that the stream walked last, by schema and name as the log has them."""
 
@@ -124,7 +151,24 @@ class _MarkForm(Struct):
         return TableMark(rows=self.rows, position=Lsn(self.position), filenode=self.filenode)
 
 
-_Form = TypeVar("_Form", _OffsetForm, _MarkForm)
+class _ChunkForm(Struct):
+    rows: _Natural
+    position: _Natural
+    filenode: _Natural
+    system_id: str
+    timeline: int
+
+    def mark(self) -> ChunkMark:
+        return ChunkMark(
+            rows=self.rows,
+            position=Lsn(self.position),
+            filenode=self.filenode,
+            system_id=self.system_id,
+            timeline=self.timeline,
+        )
+
+
+_Form = TypeVar("_Form", _OffsetForm, _MarkForm, _ChunkForm)
 
 
 class OffsetsTopic:
@@ -170,6 +214,7 @@ class OffsetsTopic:
         """
         offset: Offset | None = None
         tables: dict[str, TableMark] = {}
+        chunks: dict[str, dict[Pages, ChunkMark]] = {}
         shapes: dict[tuple[str, str], Relation] = {}
         # The topic is shared: of what others keep there, nothing is held.
         for record in self._sink.read(self.topic, timeout_s, self._key.removesuffix(b"}]")):
@@ -179,12 +224,19 @@ class OffsetsTopic:
                 tables.pop(table, None)
                 if record.value is not None:
                     tables[table] = self._parse(record, _MarkForm).mark()
+            elif (chunk := self._chunk(record.key)) is not None:
+                table, pages = chunk
+                marks = chunks.setdefault(table, {})
+                marks.pop(pages, None)
+                if record.value is not None:
+                    marks[pages] = self._parse(record, _ChunkForm).mark()
             elif (names := self._shape_of(record.key)) is not None:
                 shapes.pop(names, None)
                 shape = _relation(record.value)
                 if shape is not None:
                     shapes[names] = shape
-        return Loaded(offset=offset, tables=tables, shapes=shapes)
+        chunks = {table: marks for table, marks in chunks.items() if marks}
+        return Loaded(offset=offset, tables=tables, chunks=chunks, shapes=shapes)
 
     def write(self, offset: Offset | None, group: Group) -> None:
         """Send the position, counted in `group`; None forgets it."""
@@ -193,6 +245,11 @@ class OffsetsTopic:
     def write_mark(self, table: str, mark: TableMark | None, group: Group) -> None:
         """Send the mark of `schema.table`, counted in `group`; None forgets it."""
         key = _json([self._name, {"server": self._server, "table": table}])
+        self._sink.send(self.topic, key, None if mark is None else mark.as_json(), group)
+
+    def write_chunk(self, table: str, pages: Pages, mark: ChunkMark | None, group: Group) -> None:
+        """Send the mark of a chunk of `schema.table`, counted in `group`; None forgets it."""
+        key = _json([self._name, {"server": self._server, "table": table, "chunk": pages}])
         self._sink.send(self.topic, key, None if mark is None else mark.as_json(), group)
 
     def write_shape(self, names: tuple[str, str], shape: Relation | None, group: Group) -> None:
@@ -219,6 +276,17 @@ class OffsetsTopic:
             return None  # the topic is shared: what is not ours may have any form
         ours = name == self._name and where == {"server": self._server, "table": table}
         return table if ours and isinstance(table, str) else None
+
+    def _chunk(self, key: bytes | None) -> tuple[str, Pages] | None:
+        """The table and the chunk of it that a key of ours marks; None: not ours, or no chunk."""
+        try:
+            name, where = json.loads(key or b"")
+            table, (first, end) = where["table"], where["chunk"]
+        except (ValueError, TypeError, KeyError):
+            return None
+        ours = name == self._name and where == {"server": self._server, "table": table, "chunk": [first, end]}
+        pages = isinstance(first, int) and (end is None or isinstance(end, int))
+        return (table, (first, end)) if ours and pages and isinstance(table, str) else None
 
     def _parse(self, record: RawRecord, form: type[_Form]) -> _Form:
         try:

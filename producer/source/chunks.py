@@ -1,11 +1,12 @@
-"""Chunks of a table: ranges of its pages, so that several readers can copy it at once.
+"""Chunks of a table: ranges of its pages, so that several readers can copy it at once, and a crash costs one of them.
 
 Room: source (IO: PostgreSQL). PostgreSQL manual, "System Columns" (ctid), "Database Physical Storage".
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from psycopg import sql
 
@@ -25,6 +26,8 @@ class Chunk:
 
     first: int
     end: int | None
+    pages: int | None = field(default=None, compare=False)
+    """How many the table had when it was cut. What later pages hold is younger: the stream has it."""
 
     @property
     def whole(self) -> bool:
@@ -34,15 +37,17 @@ class Chunk:
     def condition(self) -> sql.Composable:
         """What a query's WHERE says of it."""
         low = sql.SQL("ctid >= {}").format(sql.Literal(f"({self.first},0)"))
-        if self.end is None:
+        until = self.pages if self.end is None else self.end
+        if until is None:
             return low
-        return sql.SQL("{} AND ctid < {}").format(low, sql.Literal(f"({self.end},0)"))
+        return sql.SQL("{} AND ctid < {}").format(low, sql.Literal(f"({until},0)"))
 
 
-def chunks(connection: Connection, table: Table, rows: int) -> list[Chunk]:
-    """The table in chunks of about so many rows; a single one when 0, and for one that can only be read as a whole.
+def chunks(connection: Connection, table: Table, rows: int, done: Iterable[Chunk] = ()) -> list[Chunk]:
+    """What `done` leaves of the table, in chunks of about so many rows.
 
-    The number of pages is that of now: what was added after the snapshot is not shown by it.
+    A single one when 0, and for one that can only be read as a whole. The number of pages is that
+    of now: what was added after the snapshot is not shown by it.
     """
     if not rows or table.partitioned or connection.info.server_version < _TID_RANGE_SCAN_SINCE:
         return [Chunk(0, None)]
@@ -50,5 +55,23 @@ def chunks(connection: Connection, table: Table, rows: int) -> list[Chunk]:
     pages = int(str(found[0])) if found is not None and found[0] is not None else 0
     known = table.rows or pages * _ROWS_A_PAGE
     each = max(1, rows * pages // max(known, 1))
-    firsts = list(range(0, pages, each)) or [0]
-    return [Chunk(first, end) for first, end in zip(firsts, [*firsts[1:], None], strict=True)]
+    return [chunk for gap in gaps(done) for chunk in _cut(gap, each, pages)]
+
+
+def gaps(done: Iterable[Chunk]) -> list[Chunk]:
+    """The ranges that these chunks leave, in order."""
+    found = []
+    first = 0
+    for chunk in sorted(done, key=lambda chunk: chunk.first):
+        if chunk.first > first:
+            found.append(Chunk(first, chunk.first))
+        if chunk.end is None:
+            return found
+        first = max(first, chunk.end)
+    return [*found, Chunk(first, None)]
+
+
+def _cut(gap: Chunk, each: int, pages: int) -> list[Chunk]:
+    firsts = list(range(gap.first, pages if gap.end is None else gap.end, each)) or [gap.first]
+    ends = [*firsts[1:], gap.end]
+    return [Chunk(first, end, max(pages, first)) for first, end in zip(firsts, ends, strict=True)]

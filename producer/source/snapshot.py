@@ -1,4 +1,4 @@
-"""Reading whole tables under one exported snapshot, several at a time, without a thread.
+"""Reading tables under one exported snapshot, several at a time, without a thread.
 
 Room: source (IO: PostgreSQL). PostgreSQL manual, "Snapshot Synchronization Functions", "COPY".
 """
@@ -34,12 +34,15 @@ class TableReader:
 
     def __init__(self, connection: Connection, server: Server, snapshot_name: str | None = None) -> None:
         """Begin to read under `snapshot_name`, or under a snapshot that the first `lock` takes when None."""
-        self._connection = connection
+        self.connection = connection
+        """Asked here, what takes the table's lock does not stand in line behind those who wait for ours."""
         self._server = server
         self.get: Callable[[int], tuple[int, memoryview]] = connection.pgconn.get_copy_data
         """The driver's own: size and row, 0 when none has come, -1 behind the last."""
         self.fileno = connection.fileno()
         self.table: Table | None = None
+        self.filenode: int | None = None
+        """The file of the table that was locked last; None: its rows are not those of one file that we know."""
         with explained(server, "importing the snapshot"):
             connection.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             if snapshot_name is not None:
@@ -54,16 +57,18 @@ class TableReader:
         name = sql.Identifier(table.schema, table.name)
         with explained(self._server, f"reading table {table.qualified_name}"):
             try:
-                with self._connection.transaction():
-                    self._connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)))
-                    self._connection.execute(sql.SQL("SELECT FROM {} {} LIMIT 0").format(_only(table), name))
+                with self.connection.transaction():
+                    self.connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)))
+                    self.connection.execute(sql.SQL("SELECT FROM {} {} LIMIT 0").format(_only(table), name))
             except (errors.UndefinedTable, errors.InvalidSchemaName):
                 return "gone"
             except errors.LockNotAvailable:
                 return "busy"
-            row = self._connection.execute(
-                _PARTITIONS_SAME if table.partitioned else _SAME_FILE, (table.oid,)
-            ).fetchone()
+            if table.partitioned:
+                row = self.connection.execute(_PARTITIONS_SAME, (table.oid,)).fetchone()
+            else:
+                row = self.connection.execute(_SAME_FILE, (name.as_string(self.connection), table.oid)).fetchone()
+        self.filenode = row[1] if row is not None and isinstance(row[1], int) else None
         # A table that the snapshot does not know was made after it: the stream holds all its rows.
         return "same" if row is None or row[0] else "changed"
 
@@ -79,8 +84,8 @@ class TableReader:
             sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.read_columns),
             own if select is None else subselect(select),
         )
-        pgconn = self._connection.pgconn
-        result = pgconn.exec_(statement.as_bytes(self._connection))
+        pgconn = self.connection.pgconn
+        result = pgconn.exec_(statement.as_bytes(self.connection))
         if result.status != ExecStatus.COPY_OUT:
             raise self._failed(table, result.error_field(_SQLSTATE), result.error_message)
         self.table = table
@@ -111,14 +116,14 @@ class TableReader:
     def take_in(self) -> None:
         """Read what has come from the socket; returns at once."""
         try:
-            self._connection.pgconn.consume_input()
+            self.connection.pgconn.consume_input()
         except psycopg.Error as error:
             raise self._failed(cast("Table", self.table), None, str(error)) from error
 
     def finish(self) -> None:
         """End the copying, behind the last row: `table` is None from then on."""
         table = cast("Table", self.table)
-        pgconn = self._connection.pgconn
+        pgconn = self.connection.pgconn
         result = pgconn.get_result()
         while result is not None:
             if result.status != ExecStatus.COMMAND_OK:
@@ -132,7 +137,7 @@ class TableReader:
 
     def close(self) -> None:
         """Leave the snapshot."""
-        self._connection.close()
+        self.connection.close()
 
 
 def _only(table: Table) -> sql.SQL:
@@ -141,9 +146,13 @@ def _only(table: Table) -> sql.SQL:
 
 
 _SQLSTATE = ord("C")
-_SAME_FILE = b"SELECT relfilenode = pg_relation_filenode(oid) FROM pg_class WHERE oid = %s"
+# Another table may bear the name since: of that one, no file is known.
+_SAME_FILE = (
+    b"SELECT relfilenode = pg_relation_filenode(oid), "
+    b"CASE WHEN oid = to_regclass(%s) THEN pg_relation_filenode(oid)::bigint END FROM pg_class WHERE oid = %s"
+)
 _PARTITIONS_SAME = (
-    b"SELECT coalesce(bool_and(relfilenode = pg_relation_filenode(oid)), true) FROM pg_class "
+    b"SELECT coalesce(bool_and(relfilenode = pg_relation_filenode(oid)), true), NULL FROM pg_class "
     b"WHERE oid IN (SELECT relid FROM pg_partition_tree(%s) WHERE isleaf)"
 )
 

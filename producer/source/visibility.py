@@ -27,6 +27,13 @@ def insert_lsn(connection: Connection) -> Lsn:
     return Lsn.parse(str(row[0])).page_start()
 
 
+def flush_lsn(connection: Connection) -> Lsn:
+    """Up to where the log can be sent now. What reading adds (pages are pruned) an idle server writes much later."""
+    row = connection.execute(b"SELECT pg_current_wal_flush_lsn()::text").fetchone()
+    assert row is not None
+    return Lsn.parse(str(row[0])).page_start()
+
+
 def running(taken: str) -> set[int]:
     """The transactions (32 bits) that run in a snapshot."""
     _, _, ids = taken.split(":")

@@ -2,100 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import threading
 from typing import Any
 
-import psycopg
 import pytest
 
-from tests.harness import Command, Source, folded, wait_for
-
-KEYS = 60
-
-
-class Writers:
-    """Sessions that change table t at random, some of it rolled back, until they are stopped."""
-
-    def __init__(self, source: Source, seed: int, count: int = 3) -> None:
-        self._source = source
-        self._stop = threading.Event()
-        self.transactions = 0
-        self._failure: Exception | None = None
-        self._threads = [
-            threading.Thread(target=self._work, args=(random.Random(seed * 100 + number),)) for number in range(count)
-        ]
-
-    def __enter__(self) -> Writers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        assert self._failure is None, self._failure
-
-    def _work(self, chance: random.Random) -> None:
-        try:
-            with self._source.connect() as connection:
-                while not self._stop.is_set():
-                    self._transaction(connection, chance)
-        except psycopg.Error as error:
-            self._failure = error
-
-    def _transaction(self, connection: psycopg.Connection[Any], chance: random.Random) -> None:
-        try:
-            with connection.transaction() as whole:
-                for _ in range(chance.randint(1, 4)):
-                    self._change(connection, chance)
-                if chance.random() < 0.2:
-                    raise psycopg.Rollback(whole)
-        except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected):
-            return
-        self.transactions += 1
-
-    def _change(self, connection: psycopg.Connection[Any], chance: random.Random) -> None:
-        one, other, value = chance.randint(1, KEYS), chance.randint(1, KEYS), chance.randint(0, 10**9)
-        kind = chance.random()
-        if kind < 0.35:
-            connection.execute(
-                "INSERT INTO t VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET v = excluded.v", (one, value)
-            )
-        elif kind < 0.65:
-            connection.execute("UPDATE t SET v = %s WHERE id = %s", (value, one))
-        elif kind < 0.8:
-            connection.execute("DELETE FROM t WHERE id = %s", (one,))
-        else:
-            connection.execute("UPDATE t SET id = %s WHERE id = %s", (other, one))
-
-
-def judge(source: Source, command: Command, settings: dict[str, object] | None = None) -> list[Any]:
-    """Read to the end after a stop: per key the positions rise, and folding gives the table.
-
-    Stopped inside a transaction, a run leaves its first events to be sent again by the next.
-    """
-    before_stop = len(list(command.records("public.t")))
-    assert command.run("run", "--once", settings=settings or {}).returncode == 0
-    records: list[Any] = list(command.records("public.t"))
-    latest: dict[int, tuple[int, int]] = {}
-    sent: set[tuple[int, tuple[int, int]]] = set()
-    for number, record in enumerate(records):
-        if record.value is None:
-            continue
-        position = (record.value["source"]["commit_lsn"], record.value["source"]["ordinal"])
-        key = record.key["id"]
-        if number < before_stop:
-            sent.add((key, position))
-        elif (key, position) in sent:
-            continue
-        assert key not in latest or position > latest[key], (key, latest[key], position, record.value["op"])
-        latest[key] = position
-    rows = {row[0]: row[1] for row in source.rows("SELECT id, v FROM t")}
-    state = folded(records)[f"{command.prefix}.public.t"]
-    assert {row["id"]: row["v"] for row in state.values()} == rows
-    return records
+from tests.harness import Command, Source, wait_for
+from tests.writers import Writers, judge
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -155,3 +67,23 @@ def test_keyless_tables_and_truncates_beside_a_reading(source: Source, command: 
     emptied: list[Any] = list(command.records("public.e"))
     assert [record.value["op"] for record in emptied] == ["t", "c", "r"]
     assert "the snapshot is complete" in done.stderr
+
+
+def test_a_table_that_is_to_be_changed_while_it_is_read(source: Source, command: Command) -> None:
+    """ALTER TABLE waits for our lock, a row that is read again by its key for the ALTER: the lock is given up."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, n int, big text)",
+        "ALTER TABLE t ALTER COLUMN big SET STORAGE EXTERNAL",
+        "INSERT INTO t SELECT i, 0, repeat('x', 3000) FROM generate_series(1, 5000) i",
+        f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')",
+    )
+    running = command.start("run", settings={"snapshot.chunk.rows": 50})
+    running.wait_for("snapshot of a table begins")
+    with source.connect() as connection:
+        connection.execute("SET statement_timeout = '20s'")
+        for number in range(3):
+            connection.execute("UPDATE t SET n = n + 1 WHERE id % 50 = 0")
+            connection.execute(f"ALTER TABLE t ADD COLUMN c{number} int")
+    source.execute("INSERT INTO t VALUES (0, 0, '')")
+    wait_for(lambda: any(record.key == {"id": 0} for record in command.records("public.t")), 30, running.stderr)
+    assert running.stop() == 0, running.stderr

@@ -18,11 +18,12 @@ from producer.lsn import ZERO, Lsn
 from producer.pipeline import stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.snapshot.copy import SnapshotCopy, in_order
+from producer.pipeline.snapshot.marks import Marks
+from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.tables.tables import Tables
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.source import slot
-from producer.source.catalog import Table
 from producer.source.snapshot import Snapshot
 from producer.source.wire import Connection, connect_replication
 
@@ -44,47 +45,75 @@ class Start:
     """Where the stream begins."""
 
     offset: Offset
-    later: list[Table]
-    """The tables that are to be read beside it."""
+    later: list[Unread]
+    """What is to be read beside it."""
 
 
 class Handover:
     """Brings one connector to where its stream begins."""
 
-    def __init__(self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic) -> None:
+    def __init__(
+        self, connector: Connector, source: Source, tables: Tables, sink: Sink, offsets: OffsetsTopic, marks: Marks
+    ) -> None:
         self._connector = connector
         self._source = source
         self._tables = tables
         self._sink = sink
         self._offsets = offsets
+        self._marks = marks
 
-    def position(self) -> Start | None:
-        """Where to stream from, and what is to be read beside the stream; None when stopped before."""
+    def position(self, *, again: bool) -> Start | None:
+        """Where to stream from, and what is to be read beside the stream; None when stopped before.
+
+        `again`: everything is read, whatever was read before.
+        """
         stored, found = self._source.loaded.offset, self._source.found
         chosen = self._tables.chosen
+        wants_rows = self._connector.settings.snapshot_mode in ("initial", "always")
         if stored is not None:
             self._compare(stored)
-            unread = self._tables.unread(self._source.connection, self._source.loaded.tables.keys())
-            # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
-            due = stored.snapshot is not None and self._connector.settings.snapshot_mode == "initial"
-            return Start(stored, unread if due else [])
-        wants_rows = self._connector.settings.snapshot_mode == "initial"
+            return self._go_on(stored, again=again, wants_rows=wants_rows)
+        # Of a position that was forgotten.
+        self._forget_marks()
         if found is not None:
             offset = self._offset(found.confirmed_lsn or ZERO, running=wants_rows)
             self._store(offset)
-            return Start(offset, chosen if wants_rows else [])
+            return Start(offset, [Unread(table) for table in chosen] if wants_rows else [])
         # What could refuse a schema is asked before the slot exists; of many tables, of the first ones.
         self._tables.foresee(in_order(chosen))
         return self._make_slot(wants_rows=wants_rows)
 
+    def _go_on(self, stored: Offset, *, again: bool, wants_rows: bool) -> Start:
+        """From a stored position: chunks and tables that have a mark are not read again."""
+        loaded = self._source.loaded
+        if again:
+            self._forget_marks()
+            loaded = replace(loaded, tables={}, chunks={})
+            stored = replace(stored, snapshot="running")
+            self._store(stored)
+        wanted = self._tables.unread(self._source.connection, loaded.tables.keys())
+        # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
+        if stored.snapshot is None or not wants_rows:
+            return Start(stored, [])
+        repeated = [table.qualified_name for table in wanted if not self._tables.keyed(table)]
+        if repeated and stored.snapshot == "running" and not again:
+            _log.warning("tables without a key are read whole: rows that went out before come again", tables=repeated)
+        later = [self._marks.unread(table, loaded) for table in wanted]
+        self._marks.forget_others(later, loaded)
+        return Start(stored, later)
+
+    def _forget_marks(self) -> None:
+        connector = self._connector
+        stages.forget_marks(self._offsets, self._sink, self._source.loaded, connector.clock, connector.stop)
+
     def copy_only(self) -> None:
         """snapshot.mode=initial_only: no slot, no position."""
         position = self._source.identity.insert_lsn or ZERO
-        wanted: list[Table] = self._tables.chosen
-        self._tables.foresee(in_order(wanted))
+        self._tables.foresee(in_order(self._tables.chosen))
+        wanted = [Unread(table) for table in self._tables.chosen]
         first_reading = True
         while wanted and not self._connector.stop.requested:
-            with contextlib.closing(self._snapshot(wanted)) as snapshot:
+            with contextlib.closing(self._snapshot(len(wanted))) as snapshot:
                 wanted = self._read(wanted, position, snapshot, None, first_reading=first_reading)
             first_reading = False
 
@@ -99,7 +128,7 @@ class Handover:
                 offset = self._offset(made.consistent_point, running=wants_rows)
                 snapshot = None
                 if wants_rows:
-                    snapshot = self._snapshot(self._tables.chosen, made.snapshot_name)
+                    snapshot = self._snapshot(len(self._tables.chosen), made.snapshot_name)
                     stack.callback(snapshot.close)
                 replication.close()
                 self._store(offset)
@@ -108,12 +137,13 @@ class Handover:
                 self._drop_quietly(settings.slot_name)
                 raise
             _log.info("the slot was made", slot=settings.slot_name, consistent_point=str(made.consistent_point))
-            return Start(offset, []) if snapshot is None else self._copy(offset, self._tables.chosen, snapshot)
+            return Start(offset, []) if snapshot is None else self._copy(offset, snapshot)
 
-    def _copy(self, offset: Offset, wanted: list[Table], snapshot: Snapshot) -> Start | None:
+    def _copy(self, offset: Offset, snapshot: Snapshot) -> Start | None:
         """The first reading, under the slot's own snapshot; what that cannot show is read later."""
         # Where the rows stand in the stream: everything from here on follows them.
-        unseen = self._read(wanted, offset.lsn, snapshot, self._offsets)
+        wanted = [Unread(table) for table in self._tables.chosen]
+        unseen = self._read(wanted, offset.lsn, snapshot, self._marks)
         if self._connector.stop.requested:
             return None
         if not unseen:
@@ -125,23 +155,23 @@ class Handover:
 
     def _read(
         self,
-        wanted: list[Table],
+        wanted: list[Unread],
         position: Lsn,
         snapshot: Snapshot,
-        offsets: OffsetsTopic | None,
+        marks: Marks | None,
         *,
         first_reading: bool = True,
-    ) -> list[Table]:
+    ) -> list[Unread]:
         """Copy the tables; those that the snapshot cannot show any more are given back."""
         with self._bars() as bars:
             copy = SnapshotCopy(
-                connector=self._connector, tables=self._tables, sink=self._sink, offsets=offsets, bars=bars,
+                connector=self._connector, tables=self._tables, sink=self._sink, marks=marks, bars=bars,
                 position=position, first_reading=first_reading,
             )  # fmt: skip
             return copy.run(self._source.connection, snapshot.readers, wanted)
 
-    def _snapshot(self, tables: list[Table], name: str | None = None) -> Snapshot:
-        readers = min(self._connector.settings.snapshot_max_threads, max(len(tables), 1))
+    def _snapshot(self, tables: int, name: str | None = None) -> Snapshot:
+        readers = min(self._connector.settings.snapshot_max_threads, max(tables, 1))
         return Snapshot(self._connector.server, readers, name)
 
     def _drop_quietly(self, name: str) -> None:

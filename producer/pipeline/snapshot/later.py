@@ -1,4 +1,4 @@
-"""Later readings: tables that are read beside the running stream, their rows spliced in where they belong.
+"""Later readings: tables that are read beside the running stream, chunk by chunk, spliced in where they belong.
 
 Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Snapshot".
 The rule: a stream event is never left out, a snapshot row is, when a transaction that the reading's
@@ -15,6 +15,8 @@ from hashlib import blake2b
 from producer import observe
 from producer.clock import Clock
 from producer.lsn import Lsn
+from producer.pipeline.snapshot.marks import Marks
+from producer.pipeline.snapshot.unread import Unread
 from producer.source import visibility
 from producer.source.catalog import Table
 from producer.source.snapshot import TableReader
@@ -30,17 +32,19 @@ _LOCK_TIMEOUT = "500ms"
 # A reading that more keys than this were touched beside is given up and begun again.
 _MOST_TOUCHED = 1_000_000
 _FRAME = 5
+# How old a snapshot may become: it holds back vacuum, and its lock whoever wants to change the table.
+_YOUNG_SECONDS = 30.0
 _WORRY_SECONDS = 30.0
 
-Splice = Callable[[TableReader, Table, Lsn, Callable[[bytes | None], bool]], bool]
-"""Copies a table's rows to the sink at a position, those left out that the function names; False: stopped."""
+Splice = Callable[[TableReader, Unread, Lsn, Callable[[bytes | None], bool] | None], bool]
+"""Copies the next chunk's rows to the sink at a position, those left out that the function names; False: it did not."""
 
 
 @dataclass(slots=True)
 class Reading:
-    """One table's reading, from its snapshot to where its rows are spliced in."""
+    """The reading of a table's next chunks, from its snapshot to where their rows are spliced in."""
 
-    table: Table
+    unread: Unread
     topic: str
     keyed: bool
     reader: TableReader
@@ -48,6 +52,10 @@ class Reading:
     """As txid_current_snapshot() prints it."""
     at: Lsn
     """Everything that the snapshot shows was committed before this."""
+    taken: float = 0.0
+    """When, by the clock."""
+    due: bool = True
+    """The next chunk has its turn; not before the stream has caught up with what came while another was sent."""
     touched: set[bytes] = field(default_factory=set)
     """Keys, as digests, of events that the snapshot does not show."""
     disturbed: bool = False
@@ -73,7 +81,7 @@ def _digest(key: bytes) -> bytes:
 
 
 class LaterReadings:
-    """The tables of one stream that are still to be read, one after the other.
+    """The tables of one stream that are still to be read, one after the other, a chunk whenever the stream caught up.
 
     `unseen` are the transactions (32-bit ids) that were produced and not yet seen to be visible: a
     commit is in the log, and decoded, before a snapshot shows it.
@@ -85,7 +93,8 @@ class LaterReadings:
         server: Server,
         clock: Clock,
         catalog: Connection,
-        wanted: Sequence[Table],
+        wanted: Sequence[Unread],
+        marks: Marks,
         topic: Callable[[Table], str],
         keyed: Callable[[Table], bool],
         unseen: set[int],
@@ -94,7 +103,8 @@ class LaterReadings:
         self._server = server
         self._clock = clock
         self._catalog = catalog
-        self._wanted = deque(sorted(wanted, key=lambda table: table.rows))
+        self._wanted = deque(sorted(wanted, key=lambda unread: unread.table.rows))
+        self._marks = marks
         self._topic = topic
         self._keyed = keyed
         self._unseen = unseen
@@ -110,23 +120,26 @@ class LaterReadings:
         return bool(self._wanted)
 
     def consider(self, streamed: Lsn) -> None:
-        """Begin the next reading once the stream, which is at `streamed`, has caught up."""
+        """Begin the next reading, or go on with it, once the stream, which is at `streamed`, has caught up."""
         now = self._clock.monotonic()
-        if not self._wanted or self.reading is not None or now < self._not_before:
+        if not self._wanted or (self.reading is not None and self.reading.due) or now < self._not_before:
             return
         if self._probe is not None and streamed >= self._probe[0]:
             caught_up = now - self._probe[1] <= _BEHIND_SECONDS
             self._probe = None
-            if caught_up:
+            if caught_up and self.reading is not None:
+                self.reading.due = True
+            elif caught_up:
                 self._begin(self._wanted[0])
+            if caught_up:
                 return
         if self._probe is None:
             with explained(self._server, "asking for the end of the log"):
-                self._probe = (visibility.insert_lsn(self._catalog), now)
+                self._probe = (visibility.flush_lsn(self._catalog), now)
 
     def due(self, streamed: Lsn) -> bool:
         """Whether the stream is where the reading's rows belong: all before is out, and nothing behind."""
-        return self.reading is not None and streamed >= self.reading.at
+        return self.reading is not None and self.reading.due and streamed >= self.reading.at
 
     def splice(self) -> None:
         """Send the reading's rows; between two transactions only."""
@@ -135,14 +148,22 @@ class LaterReadings:
         self.reading = None
         try:
             if reading.disturbed:
-                _log.info("the table is read again: it changed meanwhile", table=reading.table.qualified_name)
+                _log.info("the table is read again: it changed meanwhile", table=reading.unread.table.qualified_name)
                 self._not_before = self._clock.monotonic() + _PAUSE_SECONDS
-            elif self._splice(reading.reader, reading.table, reading.at, reading.leaves_out):
-                self._wanted.popleft()
+            elif self._splice(
+                reading.reader, reading.unread, reading.at, reading.leaves_out if reading.touched else None
+            ):
+                if not reading.unread.waiting:
+                    self._wanted.popleft()
+                elif self._clock.monotonic() - reading.taken < _YOUNG_SECONDS:
+                    # Its rule holds for the chunks that wait, too: what it does not show is noted.
+                    reading.due = False
+                    self.reading = reading
                 if not self._wanted:
                     _log.info("the snapshot is complete")
         finally:
-            reading.reader.close()
+            if self.reading is None:
+                reading.reader.close()
 
     def truncated(self, topic: str, xid: int) -> None:
         """A table is emptied: rows that were read before it are not to be sent."""
@@ -156,11 +177,11 @@ class LaterReadings:
             self.reading.reader.close()
             self.reading = None
 
-    def _begin(self, table: Table) -> None:
+    def _begin(self, unread: Unread) -> None:
         connection = connect(self._server)
         reader = TableReader(connection, self._server)
         try:
-            reading = self._read(table, connection, reader)
+            reading = self._read(unread, connection, reader)
         except BaseException:
             reader.close()
             raise
@@ -169,14 +190,18 @@ class LaterReadings:
             self._not_before = self._clock.monotonic() + _PAUSE_SECONDS
         self.reading = reading
 
-    def _read(self, table: Table, connection: Connection, reader: TableReader) -> Reading | None:
+    def _read(self, unread: Unread, connection: Connection, reader: TableReader) -> Reading | None:
         """Take a snapshot that shows all that was produced so far; None: not now."""
+        table = unread.table
         found = reader.lock(table, _LOCK_TIMEOUT)
         if found == "gone":
             _log.info("the table is gone", table=table.qualified_name)
             self._wanted.popleft()
+            # What it is when it comes back, under this name, is not known.
+            self._marks.forget(unread)
         if found != "same":
             return None
+        taken = self._clock.monotonic()
         with explained(self._server, f"reading table {table.qualified_name}"):
             snapshot = visibility.snapshot(connection)
             at = visibility.insert_lsn(connection)
@@ -185,7 +210,7 @@ class LaterReadings:
             self._worry(len(hidden))
             return None
         self._waiting_since = None
-        return Reading(table, self._topic(table), self._keyed(table), reader, snapshot, at)
+        return Reading(unread, self._topic(table), self._keyed(table), reader, snapshot, at, taken)
 
     def _worry(self, hidden: int) -> None:
         now = self._clock.monotonic()

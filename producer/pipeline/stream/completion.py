@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from psycopg import errors, sql
+from psycopg.pq.abc import PGresult
 
 from producer import observe
 from producer.clock import Clock
@@ -23,6 +24,7 @@ from producer.decode.wal2json import RowValues
 from producer.errors import ConversionError, PostgresUnavailable
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
+from producer.pipeline.snapshot.later import LaterReadings
 from producer.pipeline.tables.plans import Shape
 from producer.sink.protocol import Headers
 from producer.source import visibility
@@ -34,6 +36,7 @@ Key = tuple[str, ...]
 
 _log = observe.logger("producer.completion")
 _KEYS_A_QUERY = 500
+_LOCK_TIMEOUT = b"SET LOCAL lock_timeout = '500ms'"
 _VISIBLE_SECONDS = 30.0
 _VISIBLE_PAUSE = 0.001
 _REREAD = "__producer.reread"
@@ -68,6 +71,7 @@ class Completion:
         handling: Literal["reselect", "placeholder", "null", "fail"],
         placeholder: str,
         ahead: Callable[[], Iterable[bytes]],
+        later: LaterReadings,
     ) -> None:
         self._server = server
         self._clock = clock
@@ -75,6 +79,7 @@ class Completion:
         self._handling = handling
         self._placeholder = placeholder
         self._ahead = ahead
+        self._later = later
         self._unread: set[str] = set()
         self._read_before: dict[tuple[Relation, tuple[Column, ...]], _Read] = {}
 
@@ -256,7 +261,7 @@ class Completion:
         with explained(self._server, f"reading rows of {relation.qualified_name} again"):
             try:
                 parts = [list(part) for part in zip(*keys, strict=True)]
-                result = self._connection.execute(query, parts).pgresult
+                result = self._select(query, parts)
             except (errors.UndefinedColumn, errors.UndefinedTable) as error:
                 raise ColumnGone from error
         width = len(relation.key)
@@ -266,6 +271,17 @@ class Completion:
             key = tuple((result.get_value(row, place) or b"").decode() for place in range(width))
             found[key] = {column.name: result.get_value(row, width + n) for n, column in enumerate(columns)}
         return found
+
+    def _select(self, query: sql.Composed, parts: list[list[str]]) -> PGresult | None:
+        """Somebody who waits to change the table may wait for our reading of it: we would wait for him, for ever."""
+        if self._later.reading is not None:
+            try:
+                with self._connection.transaction():
+                    self._connection.execute(_LOCK_TIMEOUT)
+                    return self._connection.execute(query, parts).pgresult
+            except errors.LockNotAvailable:
+                self._later.close()
+        return self._connection.execute(query, parts).pgresult
 
     def _stand_in(self, shape: Shape, column: Column) -> tuple[bytes, str]:
         """The placeholder, for a type that can hold it; else null."""

@@ -17,14 +17,14 @@ from producer.pipeline.progress import Progress
 from producer.pipeline.side.heartbeat import Heartbeat
 from producer.pipeline.snapshot.copy import SnapshotCopy
 from producer.pipeline.snapshot.later import LaterReadings
+from producer.pipeline.snapshot.marks import Marks
+from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.stream.completion import Completion
 from producer.pipeline.stream.transactions import Transactions
 from producer.pipeline.tables.tables import Tables
 from producer.sink.kafka import map_kafka_error
-from producer.sink.offsets import OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.source import visibility
-from producer.source.catalog import Table
 from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream, sent_us
 from producer.source.snapshot import TableReader
 from producer.source.wire import Connection, explained
@@ -69,12 +69,13 @@ class StreamLoop:
         target: Lsn | None,
         status_seconds: float,
         started: Callable[[], None],
-        offsets: OffsetsTopic,
-        wanted: Sequence[Table],
+        marks: Marks,
+        wanted: Sequence[Unread],
     ) -> None:
         settings = connector.settings
         self._connector = connector
-        self._offsets = offsets
+        self._marks = marks
+        self._lines = observe.SnapshotLines(connector.clock)
         self._server = connector.server
         self._clock = connector.clock
         self._stop = connector.stop
@@ -108,6 +109,7 @@ class StreamLoop:
             clock=connector.clock,
             catalog=catalog,
             wanted=wanted,
+            marks=marks,
             topic=tables.topic_of,
             keyed=tables.keyed,
             unseen=connector.unseen,
@@ -126,6 +128,7 @@ class StreamLoop:
                 settings.unchanged_toast_handling,
                 settings.unavailable_value_placeholder,
                 self._look_ahead,
+                self._later,
             ),
             previous_commit=previous_commit,
             later=self._later,
@@ -302,17 +305,23 @@ class StreamLoop:
             _log.info("tables appeared in the selection", tables=[table.qualified_name for table in grown])
             self._reached = True
 
-    def _splice(self, reader: TableReader, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool]) -> bool:
-        """Copy a table's rows to where the stream is; False when told to stop."""
-        connector = self._connector
-        with observe.snapshot_progress(self._clock, bars=False) as lines:
-            copy = SnapshotCopy(
-                connector=connector, tables=self._tables, sink=self._sink, offsets=self._offsets, bars=lines,
-                position=at, first_reading=False, leaves_out=leaves_out, meanwhile=self._stay_alive,
-            )  # fmt: skip
-            unread = copy.run(self._catalog, [reader], [table])
+    def _splice(
+        self, reader: TableReader, unread: Unread, at: Lsn, leaves_out: Callable[[bytes | None], bool] | None
+    ) -> bool:
+        """Copy the next chunk of a table to where the stream is; False when told to stop, or it cannot be shown."""
+        # What came again after a crash would be older than the rows: nothing before them may come again.
+        while not self._progress.settled:
+            if self._stop.requested:
+                return False
+            self._sink.flush(_FLUSH_SECONDS)
+            self._serve()
+        copy = SnapshotCopy(
+            connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._lines,
+            position=at, first_reading=False, leaves_out=leaves_out, meanwhile=self._stay_alive,
+        )  # fmt: skip
+        unseen = copy.run(self._catalog, [reader], [unread])
         self._walker.clock(times(self._clock.time_us()))
-        return not unread and not self._stop.requested
+        return not unseen and not self._stop.requested
 
     def _stay_alive(self) -> None:
         """Keep the connection while nothing is read from it."""

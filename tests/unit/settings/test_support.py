@@ -11,7 +11,7 @@ from producer.settings.support import NOT_YET
 
 WANTED = [
     "replication.method=FULL_TABLE", "plugin.name=pgoutput", "slot.failover=true",
-    "snapshot.mode=always", "snapshot.mode=when_needed", "exactly.once.support=required",
+    "snapshot.mode=when_needed", "exactly.once.support=required",
     "slot.max.retained.bytes=1", "slot.retention.action=drop_slot",
     "slot.retention.action=pause_snapshot", "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
     "slot.drop.on.stop=true",
@@ -34,7 +34,8 @@ def test_every_line_of_the_table_is_tried() -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "hosting.platform=heroku",
+        "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "snapshot.mode=always",
+        "hosting.platform=heroku",
         "skipped.operations=t", "skipped.operations=none", "tasks.max=1", "connector.class=PostgresConnector",
         "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "errors.tolerance=all",
         "unchanged.toast.handling=fail", "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null",

@@ -5,7 +5,7 @@ import json
 from producer.acks import Group
 from producer.lsn import Lsn
 from producer.sink.memory import MemorySink
-from producer.sink.offsets import Offset, OffsetsTopic, TableMark
+from producer.sink.offsets import ChunkMark, Offset, OffsetsTopic, TableMark
 
 
 def test_a_position_is_stored_under_the_names_that_debezium_has() -> None:
@@ -42,6 +42,25 @@ def test_what_is_not_known_yet_is_left_out() -> None:
 
 def test_a_mark_is_rows_position_and_filenode() -> None:
     assert TableMark(rows=2, position=Lsn(3), filenode=None).as_json() == (b'{"rows":2,"position":3,"filenode":null}')
+
+
+def test_a_chunk_s_mark_has_a_key_of_its_own() -> None:
+    """Loaded by table; a null forgets it; a table's mark is another record."""
+    sink = MemorySink()
+    offsets = OffsetsTopic(sink, "offsets", name="n", server="p")
+    offsets.ensure()
+    mark = ChunkMark(rows=2, position=Lsn(3), filenode=4, system_id="5", timeline=6)
+    for pages in ((0, 7), (7, None), (9, 12)):
+        offsets.write_chunk("public.a", pages, mark, Group())
+    offsets.write_chunk("public.b", (0, 1), mark, Group())
+    record = sink.records("offsets")[1]
+    assert record.key == b'["n",{"server":"p","table":"public.a","chunk":[7,null]}]'
+    assert record.value == b'{"rows":2,"position":3,"filenode":4,"system_id":"5","timeline":6}'
+    offsets.write_chunk("public.a", (9, 12), None, Group())
+    offsets.write_chunk("public.b", (0, 1), None, Group())
+    loaded = offsets.load(1)
+    assert loaded.chunks == {"public.a": {(0, 7): mark, (7, None): mark}}
+    assert loaded.tables == {}
 
 
 def test_keys_are_compact_utf_8() -> None:

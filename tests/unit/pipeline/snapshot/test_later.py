@@ -8,6 +8,7 @@ import pytest
 
 from producer.lsn import Lsn
 from producer.pipeline.snapshot.later import Reading
+from producer.pipeline.snapshot.unread import Unread
 from producer.source import visibility
 from producer.source.catalog import Table
 from producer.source.snapshot import TableReader
@@ -17,7 +18,7 @@ OTHER_FRAME = b"\x00\x00\x00\x00\x02"
 
 
 def reading(*, keyed: bool = True, snapshot: str = "100:105:101,103") -> Reading:
-    return Reading(cast(Table, None), "t", keyed, cast(TableReader, None), snapshot, Lsn(7))
+    return Reading(Unread(cast(Table, None)), "t", keyed, cast(TableReader, None), snapshot, Lsn(7))
 
 
 def test_rows_that_a_transaction_of_later_touched_are_left_out() -> None:
