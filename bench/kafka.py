@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
     AdminClient,
     NewTopic,
@@ -17,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 from dev.stack import Stack
 
 _SECONDS = 30.0
+_NOT_LED_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
 # A client that ends with an event unserved would tell it, at each count.
 _QUIET = "3"
 
@@ -38,8 +40,15 @@ def ends(stack: Stack, topics: Sequence[str]) -> dict[tuple[str, int], int]:
     }
     if not asked:
         return {}
-    answers = admin.list_offsets(asked, request_timeout=_SECONDS)
-    return {(place.topic, place.partition): answer.result(_SECONDS).offset for place, answer in answers.items()}
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        answers = admin.list_offsets(asked, request_timeout=_SECONDS)
+        try:
+            return {(place.topic, place.partition): answer.result(_SECONDS).offset for place, answer in answers.items()}
+        except KafkaException as error:
+            # Many topics that were made just now: the broker leads a partition a moment later than it says.
+            if error.args[0].code() not in _NOT_LED_YET or time.monotonic() > deadline:
+                raise
 
 
 @contextlib.contextmanager

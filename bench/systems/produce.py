@@ -82,18 +82,21 @@ def main() -> None:
 
 
 def _ready(servers: str, targets: dict[str, str], wanted: int) -> list[tuple[str, bytes | None, bytes | None]]:
-    """Records from the topics' beginnings, as many of each, in turns as they were read."""
+    """Records from the topics' beginnings, as many of each, as they come."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "bench", "enable.auto.commit": False})
     found: list[tuple[str, bytes | None, bytes | None]] = []
-    each = -(-wanted // len(targets))
-    for source, target in targets.items():
-        consumer.assign([TopicPartition(source, 0, OFFSET_BEGINNING)])
-        left = each
-        while left:
-            for message in consumer.consume(min(left, 10_000), timeout=30):
-                if message.error() is None:
-                    found.append((target, message.key(), message.value()))
-                    left -= 1
+    left = dict.fromkeys(targets, -(-wanted // len(targets)))
+    consumer.assign([TopicPartition(source, 0, OFFSET_BEGINNING) for source in targets])
+    while left:
+        for message in consumer.consume(10_000, timeout=30):
+            source = message.topic() or ""
+            if message.error() is not None or source not in left:
+                continue
+            found.append((targets[source], message.key(), message.value()))
+            left[source] -= 1
+            if not left[source]:
+                del left[source]
+                consumer.pause([TopicPartition(source, 0)])
     consumer.close()
     return found
 
