@@ -152,8 +152,9 @@ def drop(settings: Settings, yes: bool) -> None:
 
 @_command("grants")
 def grants(settings: Settings) -> None:
-    """The SQL that prepares the source."""
-    raise commands.not_yet("grants", "`pg-producer check` prints the statements that are missing")
+    """The SQL that prepares the source, for an administrator to run: role, rights, slot."""
+    for line in commands.grants(settings):
+        click.echo(line)
 
 
 @_command("verify")

@@ -1,6 +1,7 @@
 """The commands beside `run`: each looks, prints, and changes nothing but what its name says."""
 
 from producer.commands.check import check
+from producer.commands.grants import grants
 from producer.commands.look import drop_slot, not_yet, schemas, status, tail
 
-__all__ = ["check", "drop_slot", "not_yet", "schemas", "status", "tail"]
+__all__ = ["check", "drop_slot", "grants", "not_yet", "schemas", "status", "tail"]

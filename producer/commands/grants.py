@@ -1,0 +1,139 @@
+"""`grants`: the SQL that prepares the source for these settings, for an administrator to run.
+
+Room: commands (pure: nothing is asked). The role need not exist yet, so the filters are applied by the
+server that runs the script. PostgreSQL manual, "GRANT", "Row Security Policies", "Role Attributes"; the
+platforms' own pages on logical replication.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from producer.settings import Settings, values
+from producer.settings.values import Filter
+from producer.source.wire import ALLOW_WAL2JSON
+
+_RIGHT = {
+    "rds": "GRANT rds_replication TO {};",
+    "aurora": "GRANT rds_replication TO {};",
+}
+_LEVEL = {
+    "rds": "rds.logical_replication = 1 in the parameter group, then a reboot",
+    "aurora": "rds.logical_replication = 1 in the cluster's parameter group, then a reboot",
+    "cloud_sql": "the flag cloudsql.logical_decoding = on, then a restart",
+}
+
+# Whether a relation is captured, and which of its columns are read: key columns stay in the key.
+_TABLES = """
+DO $grants$
+DECLARE
+    t record;
+    wanted text;
+BEGIN
+    FOR t IN
+        SELECT c.oid, n.nspname, c.relname
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
+           AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+           AND {tables}
+         ORDER BY n.nspname, c.relname
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', t.nspname, {role});
+        {grant}
+    END LOOP;
+END
+$grants$;
+"""
+_WHOLE = "EXECUTE format('GRANT SELECT ON %I.%I TO %I', t.nspname, t.relname, {role});"
+_COLUMNS = """\
+SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO wanted
+          FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+           AND ({columns}
+                OR EXISTS (SELECT FROM pg_catalog.pg_index i
+                            WHERE i.indrelid = t.oid AND a.attnum = ANY (i.indkey)
+                              AND (i.indisprimary OR i.indisreplident)){keys});
+        CONTINUE WHEN wanted IS NULL;
+        EXECUTE format('GRANT SELECT (%s) ON %I.%I TO %I', wanted, t.nspname, t.relname, {role});"""
+
+
+def grants(settings: Settings) -> Iterator[str]:
+    """The script's lines: SQL with comments, which may be run again."""
+    user = sql.Identifier(settings.database_user).as_string()
+    by_log = settings.replication_method == "LOG_BASED"
+    yield f"-- What pg-producer needs in the database {settings.database_dbname}, as {settings.database_user}."
+    yield "-- Run it there as an administrator: pg-producer grants | psql -d … ; it may be run again."
+    yield from _slot(settings) if by_log else ()
+    yield ""
+    yield "-- The role. Give it a password, or another way to log in: ALTER ROLE … PASSWORD '…';"
+    yield (f"DO $role$ BEGIN IF to_regrole({_text(user)}) IS NULL THEN CREATE ROLE {user} LOGIN; END IF; END $role$;")
+    if by_log:
+        yield _RIGHT.get(settings.hosting_platform, "ALTER ROLE {} REPLICATION;").format(user)
+    database = sql.Identifier(settings.database_dbname).as_string()
+    yield f"GRANT CONNECT ON DATABASE {database} TO {user};"
+    yield ""
+    yield "-- The selected tables of now; run this again for tables that come later."
+    yield _tables(settings).strip()
+
+
+def _slot(settings: Settings) -> Iterator[str]:
+    platform = _LEVEL.get(settings.hosting_platform)
+    how = platform or "ALTER SYSTEM SET wal_level = logical;  then restart the server"
+    yield ""
+    yield f"-- wal_level must be logical: {how}."
+    if settings.plugin_name == "wal2json" and platform is None:
+        yield f"-- Servers of August 2026 and later must allow the plugin: {ALLOW_WAL2JSON} SELECT pg_reload_conf();"
+    yield "-- The slot: from here on the server keeps its log for the producer, so run that soon."
+    name, plugin = _text(settings.slot_name), _text(settings.plugin_name)
+    yield f"SELECT pg_create_logical_replication_slot({name}, {plugin})"
+    yield f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {name});"
+
+
+def _tables(settings: Settings) -> str:
+    role = _text(settings.database_user)
+    tables = _selected(
+        ("n.nspname", settings.schema_include_list, settings.schema_exclude_list),
+        ("n.nspname || '.' || c.relname", settings.table_include_list, settings.table_exclude_list),
+    )
+    grant = _WHOLE.format(role=role)
+    if settings.column_include_list or settings.column_exclude_list:
+        column = "t.nspname || '.' || t.relname || '.' || a.attname"
+        columns = _selected((column, settings.column_include_list, settings.column_exclude_list))
+        grant = _COLUMNS.format(columns=columns, keys=_other_keys(settings), role=role)
+    return _TABLES.format(tables=tables, grant=grant, role=role)
+
+
+def _other_keys(settings: Settings) -> str:
+    """The columns of a unique index, which is the key where there is no primary key, and of message.key.columns."""
+    unique = (
+        "\n                OR EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = t.oid AND i.indisunique "
+        "AND a.attnotnull AND a.attnum = ANY (i.indkey)\n                              AND NOT EXISTS "
+        "(SELECT FROM pg_catalog.pg_index p WHERE p.indrelid = t.oid AND p.indisprimary))"
+    )
+    named = (
+        f"\n                OR (t.nspname || '.' || t.relname ~* {_text(f'^(?:{expression})$')} "
+        f"AND a.attname IN ({', '.join(map(_text, columns))}))"
+        for expression, columns in values.key_columns(settings.message_key_columns).items()
+    )
+    return unique + "".join(named)
+
+
+def _selected(*filters: tuple[str, Filter, Filter]) -> str:
+    """What the filters say, as a condition: each expression for the whole name, in any case."""
+    conditions = []
+    for name, include, exclude in filters:
+        if include:
+            conditions.append(f"({name}) ~* {_expression(include)}")
+        if exclude:
+            conditions.append(f"({name}) !~* {_expression(exclude)}")
+    return " AND ".join(conditions) or "true"
+
+
+def _expression(filters: Filter) -> str:
+    return _text("^(?:" + "|".join(f"(?:{expression.pattern})" for expression in filters) + ")$")
+
+
+def _text(value: str) -> str:
+    return sql.Literal(value).as_string()
