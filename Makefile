@@ -35,7 +35,7 @@ format: build ## let ruff format
 	@$(PYTHON) -m ruff check --fix .
 
 test: build ## all tests, on real servers
-	@$(PYTHON) -m pytest -n 2 --dist worksteal
+	@$(PYTHON) -m pytest -n 3 --dist worksteal
 
 unit: build ## tests that need no server
 	@$(PYTHON) -m pytest tests/unit tests/property

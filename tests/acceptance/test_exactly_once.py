@@ -23,6 +23,9 @@ TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 # Short, so that big transactions are split.
 ONCE: dict[str, object] = {"exactly.once.support": "required", "transaction.boundary.interval.ms": 20}
 
+# Little is in flight: what is to be interrupted takes long enough.
+SLOW = {"max.queue.size.in.bytes": 10_000}
+
 
 def ends(command: Command, topic: str) -> int:
     """How far a read_committed consumer can read; marks of transactions count."""
@@ -235,7 +238,7 @@ def test_sigterm_within_a_transaction(source: Source, command: Command) -> None:
     source.execute(TABLE)
     finish(command)
     source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 30000) i")
-    running = command.start("run", settings=ONCE)
+    running = command.start("run", settings={**ONCE, **SLOW})
     grown(command, 500)
     assert running.stop(seconds=10) == 0, running.stderr
     assert 500 < ends(command, f"{command.prefix}.public.t") < 30000
@@ -252,7 +255,7 @@ def test_another_selection_within_a_transaction(source: Source, command: Command
         "WITH o AS (INSERT INTO other VALUES (1)) "
         "INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 20000) i"
     )
-    running = command.start("run", settings=only)
+    running = command.start("run", settings={**only, **SLOW})
     grown(command, 1000)
     kill(running)
     done = command.run("run", "--once", settings=ONCE)

@@ -26,10 +26,10 @@ from producer.settings import Settings, load_settings
 from producer.sink.memory import MemorySink
 from producer.sink.protocol import PARTITIONER, Headers, OnDelivery
 from producer.sink.reader import Record, TopicReader
-from tests.harness import Source
+from tests.harness import Source, wait_for
 from tests.writers import Writers, judge_records, table_of
 
-ROUNDS = int(os.environ.get("INTERLEAVINGS", "20"))
+ROUNDS = int(os.environ.get("INTERLEAVINGS", "6"))
 FIRST_SEED = int(os.environ.get("INTERLEAVINGS_FROM", "1"))
 ROWS = 240
 # With 20 rows a page or so, some 8 chunks.
@@ -110,14 +110,16 @@ class Mortal(MemorySink):
         return [reader.decode(record) for record in self.records(topic)]
 
 
-def run(settings: Settings, sink: MemorySink) -> None:
+def run(source: Source, settings: Settings, sink: MemorySink) -> None:
     """`run --once`, through temporary faults: of the one before, the walsender is not gone yet perhaps."""
+    free = f"SELECT FROM pg_replication_slots WHERE slot_name = '{settings.slot_name}' AND active"
     clock = SystemClock()
     while True:
         runner = Runner(settings, clock, Stop(clock), once=True)
         try:
             runner._with(sink)
         except TemporaryError:
+            wait_for(lambda: not source.rows(free), what="the slot to be free")
             continue
         return
 
@@ -151,12 +153,12 @@ def play(stack: Stack, source: Source, registry: Registry, seed: int, monkeypatc
         for _ in range(chance.randint(1, 3)):
             sink = Mortal(sink, chance)
             with suppress(Killed):
-                run(settings, sink)
+                run(source, settings, sink)
             for statement, likely in EVENTS.items():
                 if chance.random() < likely:
                     source.execute(statement)
     last = Mortal(sink, chance).immortal()
-    run(settings, last)
+    run(source, settings, last)
     judge_records(last.decoded(f"{prefix}.public.t", registry), table_of(source), once=0)
     with psycopg.connect(stack.postgres_dsn(source.name), autocommit=True) as connection:
         connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
