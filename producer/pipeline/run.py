@@ -6,6 +6,7 @@ Room: pipeline (IO through the stages it makes). docs/DESIGN.md, "Life of a reco
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -104,6 +105,10 @@ class Runner:
                 self._back_off(sink, error)
             finally:
                 sink.close(0 if self._stop.expired() else 2)
+            # A session that an error has ended is a ring of references: its Kafka clients' threads and sockets stay
+            # until the collector comes by, which on a quiet database is hours.
+            del sink
+            gc.collect()
 
     def _with(self, sink: Sink) -> bool:
         """One session of the sink; True when the work is done."""
