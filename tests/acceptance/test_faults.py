@@ -139,21 +139,6 @@ def test_the_stream_is_cut_and_begins_again(source: Source, command: Command) ->
     assert running.stop() == 0
 
 
-def test_sessions_that_failed_leave_no_threads(source: Source, command: Command) -> None:
-    """Kafka's clients of before are gone once the next session streams."""
-    source.execute(TABLE)
-    running = command.start("run")
-    threads = []
-    for number in range(1, 5):
-        wait_for(lambda number=number: running.stderr.count(" streaming ") == number, 30, "the session streams")  # type: ignore[misc]
-        threads.append(len(list(Path(f"/proc/{running.process.pid}/task").iterdir())))
-        source.execute(
-            f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{source.slot}'"
-        )
-    assert threads[3] <= threads[1], threads
-    assert running.stop() == 0
-
-
 def test_the_session_beside_the_stream_is_cut(source: Source, command: Command) -> None:
     """Just before the catalogue is asked for a new shape: a temporary fault, back by itself, nothing lost."""
     source.execute(TABLE, "INSERT INTO t VALUES (1)")
