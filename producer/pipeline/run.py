@@ -105,8 +105,8 @@ class Runner:
                 self._back_off(sink, error)
             finally:
                 sink.close(0 if self._stop.expired() else 2)
-            # A session that an error has ended is a ring of references: its Kafka clients' threads and sockets stay
-            # until the collector comes by, which on a quiet database is hours.
+            # What an error has ended is a ring of references: its Kafka clients' threads and sockets would stay until
+            # the collector comes by, and it comes rarely.
             del sink
             gc.collect()
 
