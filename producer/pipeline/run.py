@@ -5,6 +5,7 @@ Room: pipeline (IO through the stages it makes). docs/DESIGN.md, "Life of a reco
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -114,6 +115,10 @@ class Runner:
                 self._back_off(sink, error)
             finally:
                 sink.close(0 if self._stop.expired() else 2)
+            # What an error has ended is a ring of references: its Kafka clients' threads and sockets would stay until
+            # the collector comes by, and it comes rarely.
+            del sink
+            gc.collect()
 
     def _with(self, sink: Sink) -> bool:
         """One session of the sink; True when the work is done."""

@@ -13,6 +13,8 @@ from tests.chaos.scene import Failed, Scene
 
 # Memory may waver: buffers are filled by faults, pages are given back late.
 _GROWTH = 1.15
+# A connection to Kafka comes and goes.
+_WAVER = 3
 
 
 class Sample(NamedTuple):
@@ -48,7 +50,11 @@ def soak(scene: Scene, seconds: float, play: Callable[[str, Fault], float], say:
         f"descriptors {early.descriptors} then {late.descriptors}, threads {early.threads} then {late.threads}; "
         f"most {max(sample.rss_mb for sample in samples):.1f} MB"
     )
-    if late.rss_mb > early.rss_mb * _GROWTH or late.descriptors > early.descriptors or late.threads > early.threads:
+    if (
+        late.rss_mb > early.rss_mb * _GROWTH
+        or late.descriptors > early.descriptors + _WAVER
+        or late.threads > early.threads
+    ):
         raise Failed("the producer grows")
     return samples
 
