@@ -49,12 +49,10 @@ _FLUSH_SECONDS = 0.005
 _LINGER_KEYS = frozenset({"linger.ms", "queue.buffering.max.ms"})
 _WAIT_MS_BUSY = 5
 _WAIT_MS_IDLE = 200
-# Replies to a server that asks in a tight loop while it shuts down.
-_REPLY_SECONDS = 0.1
 # How far we look ahead for rows that must be read again, to read them together.
 _AHEAD_MESSAGES = 500
 _AHEAD_BYTES = 1_000_000
-# How often we look for tables that appeared in the selection, and after a stream that is silent.
+# How often we look for tables that appeared in the selection.
 _LOOK_SECONDS = 4.0
 
 
