@@ -116,9 +116,10 @@ class Runner:
             finally:
                 sink.close(0 if self._stop.expired() else 2)
             # What an error has ended is a ring of references: its Kafka clients' threads and sockets would stay until
-            # the collector comes by, and it comes rarely.
-            del sink
-            gc.collect()
+            # the collector comes by, and it comes rarely. A transactional one that could not abort would hang in this.
+            if sink.transactions is None:
+                del sink
+                gc.collect()
 
     def _with(self, sink: Sink) -> bool:
         """One session of the sink; True when the work is done."""
