@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 
 from producer.errors import ServerNotReady
@@ -30,12 +31,14 @@ class Allowed:
     """What output_plugin_libraries says."""
 
     libraries: tuple[str, ...] | None
-    """None: this server is older than the setting, and allows every plugin that is installed."""
+    """None: this server is older than the setting, and allows every plugin that is installed; or it is hidden."""
+    hidden: bool = False
+    """Only superusers and pg_read_all_settings see it: to try a plugin tells."""
     on_command_line: bool = False
     """It was given there, where ALTER SYSTEM has no effect."""
 
     def allows(self, plugin: str) -> bool:
-        """Whether the plugin may be used."""
+        """Whether the plugin may be used, as far as we see."""
         return self.libraries is None or plugin in self.libraries
 
 
@@ -60,6 +63,10 @@ def allowed(connection: Connection) -> Allowed:
         b"SELECT setting, source FROM pg_catalog.pg_settings WHERE name = 'output_plugin_libraries'"
     ).fetchone()
     if row is None:
+        try:
+            connection.execute(b"SELECT current_setting('output_plugin_libraries', true)")
+        except psycopg.errors.InsufficientPrivilege:
+            return Allowed(libraries=None, hidden=True)
         return Allowed(libraries=None)
     names = (name.strip().strip('"') for name in str(row[0]).split(","))
     return Allowed(libraries=tuple(filter(None, names)), on_command_line=row[1] == "command line")
@@ -92,13 +99,14 @@ def instead(plugin: str, version: int, found: Allowed) -> str:
 
 def allowing(plugin: str, found: Allowed, platform: Platform) -> str:
     """How this server is made to allow a plugin; what it allows already stays."""
-    names = [*(found.libraries or ()), plugin]
-    value = ", ".join(_listed(name) for name in names)
+    listed = BY_DEFAULT.libraries if found.hidden else found.libraries
+    value = ", ".join(_listed(name) for name in (*(listed or ()), plugin))
+    more = "  (and what SHOW output_plugin_libraries lists beside)" if found.hidden else ""
     if found.on_command_line:
         return f"it was given on the server's command line: change it there to -c {_ALLOWED}='{value}' and restart"
     if platform.parameter:
-        return f"{platform.setting(_ALLOWED, value)}, where {platform.name} lets you"
-    return f"as a superuser: {platform.setting(_ALLOWED, value)}"
+        return f"{platform.setting(_ALLOWED, value)}, where {platform.name} lets you{more}"
+    return f"as a superuser: {platform.setting(_ALLOWED, value)}{more}"
 
 
 def demand_allowed(connection: Connection, plugin: str, configured: str = "auto") -> None:

@@ -29,6 +29,7 @@ from producer.findings import Name
 from producer.sink.kafka import KafkaSink
 from producer.source.checks import capacity
 from producer.source.checks.link import between, place
+from producer.source.plugins import INSTEAD
 from producer.source.wire import Server, connect
 from tests.harness import Command, Source, source_of, wait_for
 from tests.proxy import Link, doctored
@@ -53,10 +54,10 @@ def lines(found: Findings, status: str) -> set[str]:
 
 
 @contextmanager
-def role(source: Source, options: str = "") -> Iterator[tuple[str, Settings]]:
-    """A role that may replicate; the settings that use it."""
+def role(source: Source, options: str) -> Iterator[tuple[str, Settings]]:
+    """A role with these attributes; the settings that use it."""
     name = f"reader_{source.name}"
-    source.execute(f"CREATE ROLE {name} LOGIN REPLICATION PASSWORD 'p' {options}")
+    source.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'p' {options}")
     try:
         yield name, {"database.user": name, "database.password": "p"}
     finally:
@@ -112,7 +113,7 @@ def test_everything_about_the_tables_at_once(source: Source, command: Command) -
         "CREATE VIEW v AS SELECT * FROM t",
         "CREATE MATERIALIZED VIEW m AS SELECT * FROM t",
     )  # fmt: skip
-    with role(source, "CONNECTION LIMIT 3 VALID UNTIL 'tomorrow'") as (user, settings):
+    with role(source, "REPLICATION CONNECTION LIMIT 3 VALID UNTIL 'tomorrow'") as (user, settings):
         source.execute(f"GRANT SELECT (id, a) ON t TO {user}", f"GRANT SELECT ON e TO {user}")
         settings |= {
             "table.include.list": r"public\.(t|nobody_s|e|Quick|v|m),public\.custmers",
@@ -311,6 +312,28 @@ def test_a_server_without_room(stack: Stack, cramped: Stack, tmp_path: Path) -> 
     assert "ALTER SYSTEM SET max_replication_slots = " in found["replication slots"]["remedy"]
     assert found["silent streams"]["status"] == "warning"
     assert "max_slot_wal_keep_size 67 MB" in found["retained WAL"]["detail"]
+
+
+def test_a_plugin_that_is_refused(stack: Stack, cramped: Stack, tmp_path: Path) -> None:
+    """From most roles it is hidden what is allowed: trying tells, with the statement, and what else would do."""
+    with source_of(cramped, f"t{secrets.token_hex(5)}") as source, role(source, "REPLICATION") as (user, settings):
+        source.execute(
+            "CREATE TABLE t (id int PRIMARY KEY)", f"GRANT SELECT ON t TO {user}",
+            "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding", "SELECT pg_reload_conf()",
+        )  # fmt: skip
+        wait_for(lambda: "wal2json" not in source.rows("SHOW output_plugin_libraries")[0][0])
+        settings["database.port"] = cramped.postgres_port
+        command = Command(stack, source, tmp_path)
+        found = checked(command, 3, settings)
+        statement = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json;"
+        source.execute(statement, "SELECT pg_reload_conf()")
+        wait_for(lambda: "wal2json" in source.rows("SHOW output_plugin_libraries")[0][0])
+        allowed = checked(command, 0, settings)
+    assert lines(found, "failed") == {"plugin"}
+    assert "hidden from us" in found["plugin allowed"]["detail"]
+    assert statement in found["plugin"]["remedy"]
+    assert INSTEAD in found["plugin"]["remedy"]
+    assert allowed["plugin"]["status"] == "ok"
 
 
 def test_transactions_that_were_left_open(stack: Stack, cramped: Stack) -> None:

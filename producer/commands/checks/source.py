@@ -118,7 +118,7 @@ class SourceChecks:
                     and room.slots < room.most_slots
                     and allowed.allows(name)
                 ):
-                    tried += plugin.tried(walsender, self._at, name, plugins.instead(name, release, allowed))
+                    tried += plugin.tried(walsender, self._at, name, allowed, self._platform)
         yield from tried
         prints_nan = plugin.prints_nan(tried)
         yield from plugin.losses(release, name, allowed, prints_nan)

@@ -19,7 +19,7 @@ _PRINTING = (
 _PINNED = {**{name: SESSION[name] for name in _PRINTING}, "client_encoding": "UTF8"}
 _PLACE = b"""
 SELECT pg_backend_pid(), coalesce(host(inet_server_addr()), ''), coalesce(inet_server_port(), 0),
-       pg_postmaster_start_time()::text, pg_is_in_recovery()
+       to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), pg_is_in_recovery()
 """
 
 
@@ -86,9 +86,9 @@ def between(places: Sequence[Place], again: Sequence[int]) -> Finding:
 
 def settings(connection: Connection, whose: str) -> Iterator[Finding]:
     """Whether the session prints values as the others do."""
-    rows = connection.execute(
-        b"SELECT name, current_setting(name) FROM unnest(%s::text[]) name", (list(_PINNED),)
-    ).fetchall()
+    # A walsender takes no parameters.
+    query = ", ".join(f"('{name}', current_setting('{name}'))" for name in _PINNED)
+    rows = connection.execute(f"VALUES {query}".encode()).fetchall()
     found = {str(name): str(value) for name, value in rows}
     wrong = [f"{name} is {found[name]!r}, not {value!r}" for name, value in _PINNED.items() if _other(found, name)]
     if wrong:

@@ -21,6 +21,7 @@ from producer.source.wire import Connection, Server, connect_replication, explai
 
 _WAIT = "3s"
 _OLDER = "older than"
+_REFUSED = "may not be used as an output plugin"
 # Options of wal2json, and the release that brought each: nothing else tells its version.
 _BROUGHT = (("numeric-data-types-as-string", "2.6"), ("include-empty-transaction", "2.7"))
 _MAY_REPLICATE = b"SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
@@ -30,6 +31,10 @@ def allowance(version: int, plugin: str, found: Allowed, platform: Platform) -> 
     """Whether the server lists the plugin."""
     if not found.allows(plugin):
         yield Finding.of("plugin allowed", plugins.refused(plugin, version, found, platform))
+    elif found.hidden:
+        yield Finding(
+            name="plugin allowed", status="ok", detail="output_plugin_libraries is hidden from us: to try it tells"
+        )
     elif found.libraries is None:
         yield Finding(name="plugin allowed", status="ok", detail="this server allows every plugin that is installed")
     else:
@@ -51,7 +56,7 @@ def walsender(connection: Connection, at: Server, platform: Platform) -> tuple[F
     return Finding(name=name, status="ok", detail=f"{at.user} may replicate, and pg_hba.conf lets it in"), opened
 
 
-def tried(walsender: Connection, at: Server, plugin: str, instead: str) -> Iterator[Finding]:
+def tried(walsender: Connection, at: Server, plugin: str, found: Allowed, platform: Platform) -> Iterator[Finding]:
     """Make a temporary slot with the plugin; ask wal2json for its release, which leaves the session in its stream."""
     name: Name = "plugin"
     probe = f"producer_probe_{walsender.info.backend_pid}"
@@ -71,7 +76,10 @@ def tried(walsender: Connection, at: Server, plugin: str, instead: str) -> Itera
             # The plugin was loaded before that.
             yield Finding(name=name, status="ok", detail=f"{installed}; its slot would wait for open transactions")
         else:
-            yield Finding(name=name, status="failed", detail=error.message, remedy=error.remedy + instead)
+            refused = _REFUSED in error.message
+            remedy = plugins.allowing(plugin, found, platform) if refused else error.remedy
+            instead = plugins.instead(plugin, walsender.info.server_version, found)
+            yield Finding(name=name, status="failed", detail=error.message, remedy=remedy + instead)
     else:
         yield Finding(name=name, status="ok", detail=installed)
         if plugin == "wal2json":
