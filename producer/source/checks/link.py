@@ -71,7 +71,7 @@ def between(places: Sequence[Place], again: Sequence[int]) -> Finding:
             status="failed",
             detail="a pooler stands in between and gives one session of the server to several of ours: snapshots, "
             "settings and streams need a session of their own",
-            remedy=f"{direct}, not to the pooler (pgbouncer: pool_mode=session at the least)",
+            remedy=f"{direct}, not to the pooler",
         )
     if any(one.announced_pid != one.pid for one in places):
         return Finding(

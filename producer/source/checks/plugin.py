@@ -93,7 +93,7 @@ def _release(walsender: Connection, probe: str) -> Iterator[Finding]:
     result = walsender.pgconn.exec_(statement.as_bytes(walsender))
     unknown = [release for option, release in _BROUGHT if option.encode() in result.error_message]
     if unknown or result.status == ExecStatus.COPY_BOTH:
-        told = f"{_OLDER} {unknown[0]}" if unknown else "2.7 or newer"
+        told = {"2.6": f"{_OLDER} 2.6", "2.7": "2.6"}[unknown[0]] if unknown else "2.7 or newer"
         yield Finding(name="plugin version", status="ok", detail=f"wal2json is {told}")
 
 

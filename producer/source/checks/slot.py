@@ -5,7 +5,7 @@ Room: source (IO: PostgreSQL). PostgreSQL manual, "pg_replication_slots", "Sendi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from producer.errors import ProducerError
@@ -108,7 +108,11 @@ def _more(limit: int | None, held: int, platform: Platform) -> str:
 def timeouts(connection: Connection, platform: Platform) -> Iterator[Finding]:
     """What the server does with a slot that nobody reads, and with a stream that is silent."""
     rows = connection.execute(_TIMEOUTS).fetchall()
-    found = {str(name): cast("int", ms) for name, ms in rows}
+    yield from waited({str(name): cast("int", ms) for name, ms in rows}, platform)
+
+
+def waited(found: Mapping[str, int], platform: Platform) -> Iterator[Finding]:
+    """What these timeouts, in milliseconds by name, mean; a server does not have all of them."""
     idle = found.get("idle_replication_slot_timeout")
     if idle is None:
         yield Finding(name="idle slots", status="ok", detail="this server keeps them (its release has no timeout)")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from producer.findings import Finding
 from producer.lsn import Lsn
 from producer.settings import load_settings
-from producer.source.checks.slot import retained
+from producer.source.checks.slot import retained, waited
 from producer.source.platform import GENERIC
 from producer.source.slot import Slot
 
@@ -54,3 +54,15 @@ def test_the_server_s_limit() -> None:
     used_up = _retained(replace(SLOT, safe_bytes=-5, wal_status="unreserved"), 1000 * MB)
     assert used_up.status == "warning"
     assert "ALTER SYSTEM SET max_slot_wal_keep_size" in used_up.remedy
+
+
+def test_timeouts() -> None:
+    """PostgreSQL 18 may give up a slot that nobody reads; older ones have no such setting."""
+    before_18 = {one.name: one for one in waited({"wal_sender_timeout": 60000}, GENERIC)}
+    assert {one.status for one in before_18.values()} == {"ok"}
+    off = waited({"wal_sender_timeout": 60000, "idle_replication_slot_timeout": 0}, GENERIC)
+    assert {one.status for one in off} == {"ok"}
+    on = {one.name: one for one in waited({"wal_sender_timeout": 0, "idle_replication_slot_timeout": 7200000}, GENERIC)}
+    assert {one.status for one in on.values()} == {"warning"}
+    assert "7200 s" in on["idle slots"].detail
+    assert "ALTER SYSTEM SET idle_replication_slot_timeout = 0;" in on["idle slots"].remedy

@@ -5,20 +5,22 @@ Nothing is set up on that server: wal_level is replica, wal2json is not allowed,
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from dev.stack import Stack
+from producer.commands import grants
+from producer.commands.checks.source import SourceChecks
+from producer.findings import Finding
+from producer.settings import load_settings
 from producer.source.plugins import INSTEAD
-from tests.harness import Command, Source, source_of, wait_for
+from tests.harness import Source, source_of, wait_for
 
-Findings = dict[str, dict[str, str]]
+Findings = dict[str, Finding]
 
 # What each leaves visible: roles and statements in the database; then what is to be said of wal_level, of the right.
 LOOKS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str, str]] = {
@@ -86,64 +88,69 @@ def looking_like(
         )  # fmt: skip
         try:
             yield source, {
-                "database.port": bare.postgres_port, "database.user": reader, "database.password": "p",
+                "database.port": bare.postgres_port, "database.dbname": source.name,
+                "database.user": reader, "database.password": "p",
             }  # fmt: skip
         finally:
             source.execute(f"DROP OWNED BY {reader}", f"DROP ROLE {', '.join((reader, *roles))}")
 
 
-def checked(stack: Stack, source: Source, folder: Path, settings: dict[str, object]) -> Findings:
-    """What `check` found, by line."""
-    done = Command(stack, source, folder).run("check", "--json", settings=settings)
-    assert done.returncode == 3, done.stdout + done.stderr
-    return {one["name"]: one for one in json.loads(done.stdout)["findings"]}
+def checked(settings: dict[str, object]) -> Findings:
+    """What `check` finds of the source, by line."""
+    sets = ["topic.prefix=p", *(f"{key}={value}" for key, value in settings.items())]
+    return {one.title: one for one in SourceChecks(load_settings(None, sets, {}).settings).findings()}
+
+
+def printed(settings: dict[str, object]) -> str:
+    """What `grants` prints."""
+    sets = ["topic.prefix=p", *(f"{key}={value}" for key, value in settings.items())]
+    return "\n".join(grants(load_settings(None, sets, {}).settings))
 
 
 @pytest.mark.parametrize("platform", LOOKS)
-def test_recognised_with_its_own_instructions(stack: Stack, bare: Stack, tmp_path: Path, platform: str) -> None:
+def test_recognised_with_its_own_instructions(bare: Stack, platform: str) -> None:
     """Issue E.2: from what is visible in SQL to everybody; wal_level, the right and the plugin in its own way."""
     roles, statements, level, right = LOOKS[platform]
-    with looking_like(bare, roles, statements) as (source, settings):
-        found = checked(stack, source, tmp_path, settings)
-    assert found["hosting platform"]["status"] == "ok"
-    shown = found["hosting platform"]["detail"]
+    with looking_like(bare, roles, statements) as (_, settings):
+        found = checked(settings)
+    assert found["hosting platform"].status == "ok"
+    shown = found["hosting platform"].detail
     assert all(f"role {role}" in shown for role in roles if role.endswith("superuser") and platform != "aurora")
     assert ("nothing of a known platform" in shown) is (platform == "generic")
-    assert level in found["wal_level"]["remedy"]
-    assert found["replication right"]["remedy"] == right.format(role=settings["database.user"])
+    assert level in found["wal_level"].remedy
+    assert found["replication right"].remedy == right.format(role=settings["database.user"])
     allowed = found["plugin allowed"]
-    assert allowed["status"] == "failed"
-    assert INSTEAD in allowed["remedy"]
-    assert "pgoutput, test_decoding, wal2json" in allowed["remedy"]
-    assert ("ALTER SYSTEM" in allowed["remedy"]) is (platform == "generic")
-    assert found["read rights"]["status"] == "ok"
-    assert {name for name, one in found.items() if one["status"] == "failed"} == {
+    assert allowed.status == "failed"
+    assert INSTEAD in allowed.remedy
+    assert "pgoutput, test_decoding, wal2json" in allowed.remedy
+    assert ("ALTER SYSTEM" in allowed.remedy) is (platform == "generic")
+    assert found["read rights"].status == "ok"
+    assert {name for name, one in found.items() if one.status == "failed"} == {
         "wal_level", "replication right", "plugin allowed",
     }  # fmt: skip
 
 
-def test_heroku_gets_full_table_and_the_reason(stack: Stack, bare: Stack, tmp_path: Path) -> None:
+def test_heroku_gets_full_table_and_the_reason(bare: Stack) -> None:
     """Issue E.2: a plain explanation; and the script of `grants` stops there before it makes anything."""
     with looking_like(bare, (), ("CREATE SCHEMA heroku_ext",)) as (source, settings):
-        found = checked(stack, source, tmp_path, settings)["hosting platform"]
-        assert found["status"] == "failed"
-        assert "its log cannot be read from outside" in found["detail"]
-        assert found["remedy"].startswith("replication.method=FULL_TABLE")
-        overruled = checked(stack, source, tmp_path, {**settings, "hosting.platform": "generic"})["hosting platform"]
-        assert overruled["status"] == "warning"
-        assert "looks like Heroku" in overruled["detail"]
-        own = {**settings, "database.user": f"another_{source.name}", "database.dbname": source.name}
-        script = Command(stack, source, tmp_path).run("grants", settings=own).stdout
+        found = checked(settings)["hosting platform"]
+        assert found.status == "failed"
+        assert "its log cannot be read from outside" in found.detail
+        assert found.remedy.startswith("replication.method=FULL_TABLE")
+        overruled = checked({**settings, "hosting.platform": "generic"})["hosting platform"]
+        assert overruled.status == "warning"
+        assert "looks like Heroku" in overruled.detail
+        own = {**settings, "database.user": f"another_{source.name}"}
+        script = printed(own)
         with pytest.raises(psycopg.errors.RaiseException, match="cannot be read from outside"):
             source.execute(script)
         assert source.rows(f"SELECT to_regrole('another_{source.name}')") == [(None,)]
 
 
-def test_the_script_finds_out_where_it_runs(stack: Stack, bare: Stack, tmp_path: Path) -> None:
+def test_the_script_finds_out_where_it_runs(bare: Stack) -> None:
     """`grants` with hosting.platform=auto asks nobody: the server that runs its script has rds_replication, or not."""
     with looking_like(bare, ("rds_replication",), ()) as (source, settings):
-        own: dict[str, object] = {**settings, "database.dbname": source.name}
-        script = Command(stack, source, tmp_path).run("grants", settings=own).stdout
+        script = printed(settings)
         # The slot needs wal_level=logical, which this server has not.
         without_slot = script.replace("SELECT pg_create_logical_replication_slot", "SELECT format")
         source.execute(without_slot)
