@@ -13,17 +13,18 @@ from psycopg import sql
 
 from producer.settings import Settings, values
 from producer.settings.values import Filter
-from producer.source.wire import ALLOW_WAL2JSON
+from producer.source import platform, plugins
+from producer.source.platform import Platform
 
-_RIGHT = {
-    "rds": "GRANT rds_replication TO {};",
-    "aurora": "GRANT rds_replication TO {};",
-}
-_LEVEL = {
-    "rds": "rds.logical_replication = 1 in the parameter group, then a reboot",
-    "aurora": "rds.logical_replication = 1 in the cluster's parameter group, then a reboot",
-    "cloud_sql": "the flag cloudsql.logical_decoding = on, then a restart",
-}
+# With hosting.platform=auto the server that runs the script decides.
+_RIGHT = """\
+DO $right$ BEGIN
+    IF to_regrole('rds_replication') IS NOT NULL THEN
+        GRANT rds_replication TO {role};
+    ELSE
+        ALTER ROLE {role} REPLICATION;
+    END IF;
+END $right$;"""
 
 # Whether a relation is captured, and which of its columns are read: key columns stay in the key.
 _TABLES = """
@@ -62,15 +63,22 @@ SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO wanted
 def grants(settings: Settings) -> Iterator[str]:
     """The script's lines: SQL with comments, which may be run again."""
     user = sql.Identifier(settings.database_user).as_string()
-    by_log = settings.replication_method == "LOG_BASED"
+    hosted = platform.named(settings.hosting_platform)
+    by_log = settings.replication_method == "LOG_BASED" and not hosted.no_log
     yield f"-- What pg-producer needs in the database {settings.database_dbname}, as {settings.database_user}."
     yield "-- Run it there as an administrator: pg-producer grants | psql -d … ; it may be run again."
-    yield from _slot(settings) if by_log else ()
+    if hosted.no_log:
+        yield f"-- {hosted.no_log}."
+        yield "-- Set replication.method=FULL_TABLE: every run copies the selected tables, with SELECT rights alone."
+    if by_log and settings.hosting_platform == "auto":
+        yield from _refusals()
+    yield from _slot(settings, hosted) if by_log else ()
     yield ""
     yield "-- The role. Give it a password, or another way to log in: ALTER ROLE … PASSWORD '…';"
     yield (f"DO $role$ BEGIN IF to_regrole({_text(user)}) IS NULL THEN CREATE ROLE {user} LOGIN; END IF; END $role$;")
     if by_log:
-        yield _RIGHT.get(settings.hosting_platform, "ALTER ROLE {} REPLICATION;").format(user)
+        auto = settings.hosting_platform == "auto"
+        yield _RIGHT.format(role=user) if auto else hosted.may_replicate(settings.database_user)
     database = sql.Identifier(settings.database_dbname).as_string()
     yield f"GRANT CONNECT ON DATABASE {database} TO {user};"
     yield ""
@@ -78,13 +86,29 @@ def grants(settings: Settings) -> Iterator[str]:
     yield _tables(settings).strip()
 
 
-def _slot(settings: Settings) -> Iterator[str]:
-    platform = _LEVEL.get(settings.hosting_platform)
-    how = platform or "ALTER SYSTEM SET wal_level = logical;  then restart the server"
+def _refusals() -> Iterator[str]:
+    """Where nobody may read the log, the script stops before it makes a half of what is needed."""
+    for one in platform.PLATFORMS:
+        if one.no_log:
+            seen = " OR ".join(f"to_regnamespace({_text(schema)}) IS NOT NULL" for schema in one.schemas)
+            yield f"DO $hosting$ BEGIN IF {seen} THEN RAISE EXCEPTION {_text(one.no_log)}"
+            yield "    USING HINT = 'Set replication.method=FULL_TABLE and run pg-producer grants again.';"
+            yield "END IF; END $hosting$;"
+
+
+def _slot(settings: Settings, hosted: Platform) -> Iterator[str]:
     yield ""
-    yield f"-- wal_level must be logical: {how}."
-    if settings.plugin_name == "wal2json" and platform is None:
-        yield f"-- Servers of August 2026 and later must allow the plugin: {ALLOW_WAL2JSON} SELECT pg_reload_conf();"
+    if settings.hosting_platform == "auto":
+        yield "-- wal_level must be logical. How it is set depends on who hosts the server:"
+        for one in (platform.GENERIC, *(one for one in platform.PLATFORMS if not one.no_log)):
+            yield f"--   {one.name}: {one.wal_level}"
+    else:
+        yield f"-- wal_level must be logical: {hosted.wal_level}."
+    if hosted.note:
+        yield f"-- {hosted.name}: {hosted.note}."
+    if settings.plugin_name == "wal2json":
+        allow = plugins.allowing("wal2json", plugins.BY_DEFAULT, hosted)
+        yield f"-- Servers of August 2026 and later must allow the plugin, {allow}"
     yield "-- The slot: from here on the server keeps its log for the producer, so run that soon."
     name, plugin = _text(settings.slot_name), _text(settings.plugin_name)
     yield f"SELECT pg_create_logical_replication_slot({name}, {plugin})"

@@ -39,7 +39,7 @@ from producer.schema.registry import Registry
 from producer.settings import Settings
 from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
-from producer.source import preflight, slot, visibility
+from producer.source import plugins, preflight, slot, visibility
 from producer.source.wire import Connection, Server, connect, explained
 from producer.transcode.source_block import SourceBlock
 from producer.transcode.walker import Walker
@@ -179,7 +179,7 @@ class Runner:
         level = "logical" if initial_only else preflight.wal_level(connection)
         preflight.demand(preflight.server(identity, level))
         if not initial_only:
-            preflight.plugin_allowed(connection, self._settings.plugin_name)
+            plugins.demand_allowed(connection, self._settings.plugin_name, self._settings.hosting_platform)
         chosen = tables.select(connection)
         relations = tables.remember(connection)
         if not self._looked:

@@ -135,6 +135,26 @@ class Registry:
                 return None
             raise self._explain(error, f"subject {subject}") from error
 
+    def compatible_all(self, wanted: Sequence[tuple[str, str]]) -> list[bool | None]:
+        """As `compatible` for each (subject, schema), several asked for at once."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(lambda pair: self.compatible(*pair), wanted))
+
+    def mode(self) -> str | None:
+        """READWRITE, READONLY, IMPORT; None: it does not tell."""
+        return self._told("mode", "mode")
+
+    def compatibility(self) -> str | None:
+        """The level of subjects that have none of their own; None: it does not tell."""
+        return self._told("config", "compatibilityLevel")
+
+    def _told(self, path: str, name: str) -> str | None:
+        try:
+            return _text(self._http.get(path), name)
+        except FAULTS:
+            # Not every registry has the question, nor everybody the right to it.
+            return None
+
     def ping(self) -> int:
         """How many subjects there are.
 

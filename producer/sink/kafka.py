@@ -15,7 +15,8 @@ from producer.errors import ProducerError
 from producer.sink.client_log import client_logger
 from producer.sink.consume import consumer_config, read_to_end, scan, watermarks
 from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, OnDelivery, RawRecord, record_size
-from producer.sink.topics import Topics
+from producer.sink.topic_facts import Wanted
+from producer.sink.topics import Examined, Topics
 from producer.sink.transactional import KafkaTransactions, transactional_config
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
@@ -224,6 +225,10 @@ class KafkaSink:
         """Where the log of each partition begins."""
         found = watermarks(self.consumer, topic, _REQUEST_SECONDS)
         return {partition: low for (_, partition), (low, _) in found.items()}
+
+    def examine(self, names: Sequence[str], wanted: Sequence[Wanted]) -> Examined:
+        """What Kafka says of topics, and of those of `wanted` that are not there: it would refuse some."""
+        return self._topics.examine(names, wanted)
 
     def ping(self, timeout_s: float) -> int:
         """How many brokers answer for the cluster."""

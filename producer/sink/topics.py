@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -20,8 +21,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 )
 
 from producer.errors import AccessDenied, KafkaUnavailable, OperatorError, ProducerError
+from producer.sink import topic_facts
 from producer.sink.client_log import client_logger
+from producer.sink.topic_facts import TopicFacts, Wanted
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
+
+Examined = tuple[dict[str, TopicFacts | ProducerError | None], dict[str, ProducerError]]
+"""What is known of each topic, and why some cannot be made."""
 
 _REQUEST_SECONDS = 30.0
 _LEADER_SECONDS = 30.0
@@ -125,6 +131,16 @@ class Topics:
                     if not unheard:
                         raise mapped from error
                 self._producer.poll(_TURN_SECONDS)
+
+    def examine(self, names: Sequence[str], wanted: Sequence[Wanted]) -> Examined:
+        """What Kafka says of topics, and of those of `wanted` that are not there: it would refuse some."""
+        with self._administrator() as admin:
+            try:
+                found = topic_facts.described(admin, names)
+                missing = [replace(group, names=[n for n in group.names if found.get(n) is None]) for group in wanted]
+                return found, topic_facts.refusals(admin, missing)
+            except KafkaException as error:
+                raise map_kafka_error(error, "describing topics") from error
 
     def ask(self, timeout_s: float) -> ClusterMetadata:
         """Brokers and topics, as the cluster tells them now."""

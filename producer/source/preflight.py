@@ -5,85 +5,65 @@ Room: source (IO: PostgreSQL). `run` raises the first failure; `check` shows all
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from psycopg import sql
-from psycopg.pq import ExecStatus
 
-from producer.errors import (
-    AccessDenied,
-    OperatorError,
-    PostgresUnavailable,
-    ProducerError,
-    ServerNotReady,
-    SettingsError,
-    SlotInUse,
-)
+from producer.errors import AccessDenied, OperatorError, ProducerError, ServerNotReady, SettingsError
 from producer.events import Relation
+from producer.findings import Finding
 from producer.settings import Settings
 from producer.source import encoding
 from producer.source import slot as slots
 from producer.source.catalog import Table
-from producer.source.wire import ALLOW_WAL2JSON, Connection, Server, connect_replication, explained
-
-Status = Literal["ok", "warning", "failed"]
-_OLDEST = 100000
-# By `make matrix`.
-_TESTED = (13, 15, 17, 18)
+from producer.source.checks import server as release
+from producer.source.platform import GENERIC, Platform
+from producer.source.wire import Connection
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of `check`."""
-
-    name: str
-    status: Status
-    detail: str
-    remedy: str = ""
-
-    @classmethod
-    def of(cls, name: str, error: ProducerError) -> Finding:
-        """A failure, from the error that `run` would end with."""
-        return cls(name=name, status="failed", detail=error.message, remedy=error.remedy)
-
-
-def server(identity: slots.Identity, wal_level: str) -> Iterator[Finding | ProducerError]:
+def server(identity: slots.Identity, level: str) -> Iterator[Finding | ProducerError]:
     """The server as such: version, primary, encoding, wal_level."""
-    version = f"{identity.version // 10000}.{identity.version % 10000}"
-    if identity.version < _OLDEST:
-        yield ServerNotReady(
-            f"PostgreSQL {version} is older than 10", remedy="upgrade the server: 10 and newer can be read"
-        )
-    elif identity.version // 10000 in _TESTED:
-        yield Finding(name="server version", status="ok", detail=f"PostgreSQL {version}")
-    else:
-        yield Finding(
-            name="server version",
-            status="warning",
-            detail=f"PostgreSQL {version} should work; this release is tested on {', '.join(map(str, _TESTED))}",
-        )
+    yield version(identity.version)
+    yield primary(identity)
+    yield encoded(identity)
+    yield log_level(level)
+
+
+def version(number: int) -> Finding | ServerNotReady:
+    """Whether our questions to the catalogue are understood there."""
+    judged = release.version(number)
+    return judged if release.readable(number) else ServerNotReady(judged.detail, remedy=judged.remedy)
+
+
+def primary(identity: slots.Identity) -> Finding | ServerNotReady:
+    """No standby."""
     if identity.in_recovery:
-        yield ServerNotReady(
+        return ServerNotReady(
             "the server is a standby: its snapshots miss running transactions",
             remedy="set database.hostname to the primary",
         )
-    refused = encoding.refusal(identity.encoding)
-    if refused is not None:
-        yield refused
-    else:
-        how = "" if identity.encoding == "UTF8" else ", sent as UTF-8"
-        yield Finding(name="encoding", status="ok", detail=f"{identity.encoding}{how}")
-    if wal_level == "logical":
-        yield Finding(name="wal_level", status="ok", detail="logical")
-    else:
-        yield ServerNotReady(
-            f"wal_level is {wal_level}, and logical decoding needs logical",
-            remedy="ALTER SYSTEM SET wal_level = logical;  then restart the server "
-            "(Amazon RDS: rds.logical_replication = 1; Cloud SQL: cloudsql.logical_decoding = on)",
-        )
+    return Finding(name="primary", status="ok", detail=f"not a standby; on timeline {identity.timeline}")
+
+
+def encoded(identity: slots.Identity) -> Finding | ProducerError:
+    """An encoding that has a meaning."""
+    how = "" if identity.encoding == "UTF8" else ", sent as UTF-8"
+    return encoding.refusal(identity.encoding) or Finding(
+        name="encoding", status="ok", detail=f"{identity.encoding}{how}"
+    )
+
+
+def log_level(level: str, platform: Platform | None = None) -> Finding | ServerNotReady:
+    """wal_level; `platform`: whose way to it is told, all of them where it is not known."""
+    if level == "logical":
+        return Finding(name="wal_level", status="ok", detail="logical")
+    return ServerNotReady(
+        f"wal_level is {level}, and logical decoding needs logical",
+        remedy=platform.wal_level
+        if platform is not None
+        else f"{GENERIC.wal_level} "
+        "(Amazon RDS: rds.logical_replication = 1; Cloud SQL: cloudsql.logical_decoding = on)",
+    )
 
 
 def rights(
@@ -120,25 +100,40 @@ def rights(
 
 
 def identities(connection: Connection, relations: Sequence[Relation]) -> Iterator[Finding]:
-    """The replica identity of each table: without one its updates and deletes are not logged."""
+    """The replica identity of each table: without one its updates and deletes are not logged.
+
+    Of a partitioned table, that of its partitions: its rows are logged as theirs.
+    """
+    tables: dict[str, list[Relation]] = {}
     for relation in relations:
-        name = f"identity of {relation.qualified_name}"
-        if relation.identity_columns:
-            how = {"default": "primary key", "full": "FULL", "index": "index"}.get(relation.identity, "")
-            yield Finding(name=name, status="ok", detail=how)
+        tables.setdefault(relation.qualified_name, []).append(relation)
+    for name, own in tables.items():
+        parts = [part for part in own if part.logged_as is not None] or own
+        without = [part for part in parts if not part.identity_columns]
+        if without:
+            yield _unlogged(connection, name, without, len(parts))
         else:
-            alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL;").format(
-                sql.Identifier(relation.schema, relation.name)
-            )
-            why = (
-                "REPLICA IDENTITY NOTHING" if relation.identity == "nothing" else "no primary key, no replica identity"
-            )
-            yield Finding(
-                name=name,
-                status="failed",
-                detail=f"{why}: its UPDATEs and DELETEs are not logged, and lost",
-                remedy=alter.as_string(connection) + "  (or give it a primary key)",
-            )
+            hows = {"default": "primary key", "full": "FULL", "index": "index"}
+            told = ", ".join(sorted({hows.get(part.identity, part.identity) for part in parts}))
+            yield Finding(name="identity of", about=name, status="ok", detail=told)
+
+
+def _unlogged(connection: Connection, name: str, without: Sequence[Relation], all_parts: int) -> Finding:
+    nothing = all(part.identity == "nothing" for part in without)
+    why = "REPLICA IDENTITY NOTHING" if nothing else "no primary key, no replica identity"
+    names = [part.logged_names for part in without]
+    which = f" of {len(names)} of its {all_parts} partitions" if without[0].logged_as else ""
+    statements = [
+        sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL;").format(sql.Identifier(*one)).as_string(connection)
+        for one in names
+    ]
+    return Finding(
+        name="identity of",
+        about=name,
+        status="failed",
+        detail=f"{why}: {'its ' if not which else 'the '}UPDATEs and DELETEs{which} are not logged, and lost",
+        remedy=" ".join(statements) + "  (or give it a primary key)",
+    )
 
 
 def unlogged_keys(relations: Iterable[Relation], roots: Collection[int], settings: Settings) -> Iterator[SettingsError]:
@@ -161,126 +156,6 @@ def unlogged_keys(relations: Iterable[Relation], roots: Collection[int], setting
                 remedy=f"ALTER TABLE {sql.Identifier(schema, name).as_string()} REPLICA IDENTITY FULL;  "
                 "(or name another key)",
             )
-
-
-def slot(connection: Connection, name: str, plugin: str, at: Server) -> Iterator[Finding | ProducerError]:
-    """The slot: usable, or still to be made and room for it."""
-    found = slots.find(connection, name)
-    if found is None:
-        row = connection.execute(
-            b"SELECT (SELECT count(*) FROM pg_replication_slots)::int, current_setting('max_replication_slots')::int"
-        ).fetchone()
-        used, most = (int(str(value)) for value in row) if row else (0, 0)
-        if used >= most:
-            yield ServerNotReady(
-                f"all {most} replication slots are in use",
-                remedy="raise max_replication_slots and restart the server, or drop a slot that nobody reads",
-            )
-        else:
-            yield Finding(name="slot", status="ok", detail=f"{name} will be made by the first run")
-        return
-    try:
-        slots.usable(found, plugin, at.dbname)
-    except ProducerError as error:
-        yield error
-        return
-    if found.active_pid is not None and found.reader != at.application_name:
-        yield SlotInUse(
-            f"the replication slot {name} is read by pid {found.active_pid}"
-            + (f" ({found.reader})" if found.reader else ""),
-            remedy="stop that reader, or set slot.name to another name",
-        )
-        return
-    if found.wal_status == "unreserved":
-        yield Finding(
-            name="slot", status="warning",
-            detail=f"{name}: its WAL budget (max_slot_wal_keep_size) is used up: the server may remove what it needs",
-            remedy="run soon, or raise max_slot_wal_keep_size",
-        )  # fmt: skip
-        return
-    retained = f"{(found.retained_bytes or 0) / 1e6:.0f} MB of WAL retained"
-    reader = ", read by our own running producer" if found.active_pid else ""
-    yield Finding(name="slot", status="ok", detail=f"{name}: {retained}{reader}")
-
-
-def replication(at: Server, plugin: str) -> Iterator[Finding | ProducerError]:
-    """The right to replicate, and the plugin: tried with a temporary slot, which leaves nothing behind."""
-    try:
-        connection = connect_replication(at)
-    except ProducerError as error:
-        yield error
-        return
-    # A plugin that took the option of the last question has left the session in the midst of its stream.
-    with contextlib.closing(connection):
-        yield Finding(name="replication right", status="ok", detail=f"{at.user} may replicate")
-        probe = f"producer_probe_{connection.info.backend_pid}"
-        try:
-            with explained(at, f"trying the plugin {plugin}"):
-                connection.execute(b"SET lock_timeout = '5s'")
-                connection.execute(
-                    sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL {} NOEXPORT_SNAPSHOT").format(
-                        sql.Identifier(probe), sql.Identifier(plugin)
-                    )
-                )
-            yield Finding(name="plugin", status="ok", detail=f"{plugin} is installed and allowed")
-            yield _plugin_age(connection, probe)
-        except PostgresUnavailable as error:
-            yield Finding(name="plugin", status="warning", detail=f"not tried: {error.message}", remedy=error.remedy)
-        except ProducerError as error:
-            yield error
-
-
-OLD_PLUGIN = "wal2json is older than 2.6"
-
-
-def _plugin_age(connection: Connection, probe: str) -> Finding:
-    """Whether the plugin knows an option of 2.6: nothing tells its version."""
-    statement = sql.SQL("START_REPLICATION SLOT {} LOGICAL 0/0 ({} '1')").format(
-        sql.Identifier(probe), sql.Identifier("numeric-data-types-as-string")
-    )
-    result = connection.pgconn.exec_(statement.as_bytes(connection))
-    if result.status == ExecStatus.COPY_BOTH:
-        return Finding(name="plugin version", status="ok", detail="wal2json is 2.6 or newer")
-    return Finding(name="plugin version", status="ok", detail=OLD_PLUGIN)
-
-
-def hidden_numbers(relations: Sequence[Relation]) -> Finding | None:
-    """The columns in which an old plugin cannot print NaN and Infinity."""
-    columns = [
-        f"{relation.qualified_name}.{column.name}"
-        for relation in relations
-        for column in relation.columns
-        if column.sent and column.type.kind == "base" and column.type.name in ("float4", "float8", "numeric")
-    ]
-    if not columns:
-        return None
-    return Finding(
-        name="NaN and Infinity",
-        status="warning",
-        detail=f"{OLD_PLUGIN} and prints them as null: a row with a null in one of these columns is read again, "
-        f"as it is then: {', '.join(columns)}",
-        remedy="install wal2json 2.6 or newer",
-    )
-
-
-def plugin_allowed(connection: Connection, plugin: str) -> None:
-    """Refuse early, before a slot is made, a plugin that the server does not list.
-
-    Raises:
-        ServerNotReady: output_plugin_libraries (servers since August 2026) lacks it.
-    """
-    row = connection.execute(b"SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries'").fetchone()
-    if row is None:
-        return
-    allowed = [name.strip() for name in str(row[0]).split(",")]
-    if plugin not in allowed:
-        raise ServerNotReady(
-            f'library "{plugin}" may not be used as an output plugin (SQLSTATE 42501): the server allows '
-            f"{', '.join(allowed)}",
-            remedy="as a superuser: "
-            + (ALLOW_WAL2JSON if plugin == "wal2json" else f"add {plugin} to output_plugin_libraries;")
-            + " SELECT pg_reload_conf();",
-        )
 
 
 def wal_level(connection: Connection) -> str:

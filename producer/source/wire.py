@@ -46,7 +46,10 @@ SESSION = {
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
+# What a server that lists its own plugins only is told; `plugins.allowing` keeps what another lists.
 ALLOW_WAL2JSON = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json;"
+PGOUTPUT = "set plugin.name=pgoutput, the one setting to change"
+"""Where wal2json is not to be had and pgoutput is."""
 _IDLE_SESSION_TIMEOUT_SINCE = 140000
 _GUARD_SECONDS = 1.0
 
@@ -268,18 +271,30 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _rule(
         "",
-        ("may not be used as an output plugin",),
+        ('library "wal2json" may not be used as an output plugin',),
         ServerNotReady,
         "the server does not allow wal2json; as a superuser: "
         + ALLOW_WAL2JSON
         + " SELECT pg_reload_conf();  (the setting output_plugin_libraries came with the minor "
-        "releases of August 2026)",
+        f"releases of August 2026); or {PGOUTPUT}, where it is allowed: pg-producer check tells",
+    ),
+    _rule(
+        "",
+        ("may not be used as an output plugin",),
+        ServerNotReady,
+        "as a superuser, add it to output_plugin_libraries: pg-producer check prints the statement",
     ),
     _rule(
         "",
         ('could not access file "wal2json"',),
         ServerNotReady,
         "install the plugin on the server: apt-get install postgresql-<major>-wal2json",
+    ),
+    _rule(
+        "",
+        ("unsupported startup parameter",),
+        ServerNotReady,
+        "a pooler such as pgbouncer answers there: set database.hostname and database.port to the server itself",
     ),
     _rule(
         "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from producer.source.value_checks import fraction_digits
+from producer.source.checks.values import fraction_digits
 from tests.harness import Command, Source
 
 

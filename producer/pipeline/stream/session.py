@@ -245,4 +245,4 @@ class StreamSession:
         connection = self._source.connection
         for finding in preflight.identities(connection, self._tables.remember(connection)):
             if finding.status == "failed":
-                _log.error(finding.detail, check=finding.name, remedy=finding.remedy)
+                _log.error(finding.detail, check=finding.title, remedy=finding.remedy)

@@ -12,8 +12,8 @@ import psycopg
 from psycopg import sql
 
 from producer.events import Column, PgType, Relation
+from producer.findings import Finding
 from producer.source.catalog import Table
-from producer.source.preflight import Finding
 from producer.source.wire import Connection, Server, explained
 
 _SAMPLE_ROWS = 1000
@@ -77,7 +77,8 @@ def _other_depth(connection: Connection, relation: Relation, name: str, depth: i
     table, column = sql.Identifier(relation.schema, relation.name), sql.Identifier(name)
     alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE").format(table, column).as_string(connection)
     return Finding(
-        name=f"array {relation.qualified_name}.{name}",
+        name="array",
+        about=f"{relation.qualified_name}.{name}",
         status="warning",
         detail=f"there are values of another depth than the declared one ({depth}), or that do not count from 1: "
         "each such value is a conversion failure",

@@ -1,0 +1,1 @@
+"""What `check` looks at in PostgreSQL, a room for each subject; `run` shares `preflight`."""

@@ -1,0 +1,380 @@
+"""`check` on set-ups that were broken on purpose: every fault is a line of its own, all of them in one run."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+import psycopg
+import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from dev.kafka import HOST, Kafka
+from dev.ports import free_ports
+from dev.stack import Stack
+from producer.findings import Name
+from producer.sink.kafka import KafkaSink
+from producer.source.checks import capacity
+from producer.source.checks.link import between, place
+from producer.source.plugins import INSTEAD
+from producer.source.wire import Server, connect
+from tests.harness import Command, Source, source_of, wait_for
+from tests.proxy import Link, doctored
+
+Findings = dict[str, dict[str, str]]
+Settings = dict[str, object]
+
+
+def checked(command: Command, code: int, settings: Settings | None = None) -> Findings:
+    """What it found, by line; every failure and every warning has a remedy."""
+    done = command.run("check", "--json", settings=settings)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    document = json.loads(done.stdout)
+    assert document["ok"] is (code == 0)
+    assert all(one["remedy"] for one in document["findings"] if one["status"] != "ok")
+    return {one["name"]: one for one in document["findings"]}
+
+
+def lines(found: Findings, status: str) -> set[str]:
+    return {name for name, one in found.items() if one["status"] == status}
+
+
+@contextmanager
+def role(source: Source, options: str) -> Iterator[tuple[str, Settings]]:
+    """A role with these attributes; the settings that use it."""
+    name = f"reader_{source.name}"
+    source.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'p' {options}")
+    try:
+        yield name, {"database.user": name, "database.password": "p"}
+    finally:
+        source.execute(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+def test_a_good_set_up(source: Source, command: Command) -> None:
+    """Issue E.1: within seconds, nothing failed, nothing left behind, every line is one of the page's."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, tags text[])",
+        "CREATE TABLE e (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE e_1 PARTITION OF e FOR VALUES FROM (0) TO (10)",
+        "CREATE VIEW v AS SELECT * FROM t",
+    )
+    since = time.monotonic()
+    found = checked(command, 0)
+    assert time.monotonic() - since < 15
+    assert not lines(found, "failed")
+    assert not lines(found, "warning")
+    known = sorted(get_args(Name), key=len, reverse=True)
+    assert all(any(name == one or name.startswith(f"{one} ") for one in known) for name in found)
+    for name in (
+        "connection", "server version", "session settings", "hosting platform", "primary", "encoding", "clocks", "role",
+        "sessions", "wal_level", "slot", "retained WAL", "idle slots", "silent streams", "replication slots",
+        "wal senders", "prepared transactions", "tables", "partitions", "plugin allowed", "replication right", "route",
+        "plugin", "plugin version", "plugin loses", "other plugin", "read rights", "identity of public.t",
+        "identity of public.e", "arrays", "kafka", "topics", "schema registry", "registry settings", "schemas",
+    ):  # fmt: skip
+        assert name in found, name
+    assert "public.e (1)" in found["partitions"]["detail"]
+    assert source.confirmed_lsn() is None
+    assert source.rows("SELECT 1 FROM pg_replication_slots WHERE slot_name LIKE 'producer_probe%'") == []
+    sink = KafkaSink(command.bootstrap_servers, client_id="test")
+    try:
+        facts, _ = sink.examine([f"{command.prefix}.public.t"], [])
+    finally:
+        sink.close(1)
+    assert facts == {f"{command.prefix}.public.t": None}, "to ask whether a topic could be made does not make it"
+
+
+def test_everything_about_the_tables_at_once(source: Source, command: Command) -> None:
+    """Rights down to columns, identities of partitions, what is not captured, a filter that is misspelt, sessions."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b int)",
+        "CREATE TABLE nobody_s (id int PRIMARY KEY)",
+        "CREATE TABLE e (id int) PARTITION BY RANGE (id)",
+        'CREATE TABLE "e One" PARTITION OF e FOR VALUES FROM (0) TO (10)',
+        "CREATE TABLE e_2 PARTITION OF e FOR VALUES FROM (10) TO (20)",
+        "ALTER TABLE e_2 REPLICA IDENTITY FULL",
+        "CREATE UNLOGGED TABLE e_3 PARTITION OF e FOR VALUES FROM (20) TO (30)",
+        "ALTER TABLE e_3 REPLICA IDENTITY FULL",
+        'CREATE UNLOGGED TABLE "Quick" (id int PRIMARY KEY)',
+        "CREATE VIEW v AS SELECT * FROM t",
+        "CREATE MATERIALIZED VIEW m AS SELECT * FROM t",
+    )  # fmt: skip
+    with role(source, "REPLICATION CONNECTION LIMIT 3 VALID UNTIL 'tomorrow'") as (user, settings):
+        source.execute(f"GRANT SELECT (id, a) ON t TO {user}", f"GRANT SELECT ON e TO {user}")
+        settings |= {
+            "table.include.list": r"public\.(t|nobody_s|e|Quick|v|m),public\.custmers",
+            "database.initial.statements": "SET timezone = 'Europe/Berlin'",
+        }
+        found = checked(command, 3, settings)
+    assert lines(found, "warning") >= {
+        "role", "filters", "table public.Quick", "not captured", "unlogged partitions",
+    }  # fmt: skip
+    assert lines(found, "failed") == {"session settings", "sessions", "read rights", "identity of public.e"}
+    assert "timezone is 'Europe/Berlin', not 'UTC'" in found["session settings"]["detail"]
+    assert "custmers" in found["filters"]["detail"]
+    assert 'ALTER TABLE "public"."Quick" SET LOGGED;' in found["table public.Quick"]["remedy"]
+    identity = found["identity of public.e"]
+    assert 'ALTER TABLE "public"."e One" REPLICA IDENTITY FULL;' in identity["remedy"]
+    assert "e_2" not in identity["remedy"]
+    assert "1 of its" in identity["detail"]
+    assert f'ALTER ROLE "{user}" CONNECTION LIMIT' in found["sessions"]["remedy"]
+
+
+def test_what_others_keep_open(source: Source, command: Command) -> None:
+    """A slot that another reads, and one that must be made beside a transaction that is open."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    with source.connect() as session:
+        session.execute("BEGIN")
+        session.execute("INSERT INTO t VALUES (1)")
+        found = checked(command, 0)
+    assert found["plugin"]["status"] == "ok"
+    assert "would wait for open transactions" in found["plugin"]["detail"]
+    source.execute(f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')")
+    reader = command.start("run", settings={"name": "another"})
+    reader.wait_for("streaming")
+    taken = checked(command, 3)
+    assert lines(taken, "failed") == {"slot"}
+    assert "pg-producer another" in taken["slot"]["detail"]
+    assert reader.stop() == 0
+
+
+def test_a_pooler_s_greeting(source: Source, command: Command, stack: Stack) -> None:
+    """The process that a pooler names in its greeting is not the server's: here the proxy changes it."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    with doctored(stack.postgres_port, b"K\0\0\0\x0c\0", b"K\0\0\0\x0c\1") as port:
+        found = checked(command, 0, {"database.port": port})
+    assert found["route"]["status"] == "warning"
+    assert "a pooler stands in between" in found["route"]["detail"]
+
+
+def test_full_table_needs_no_log(source: Source, command: Command) -> None:
+    """Issue E.4: a read-only role suffices where every table is copied; initial_only is alike in that."""
+    source.execute("CREATE TABLE t (id int)", "INSERT INTO t VALUES (1)")
+    with role(source, "NOREPLICATION") as (user, settings):
+        source.execute(f"GRANT SELECT ON t TO {user}")
+        copied = {**settings, "snapshot.mode": "initial_only"}
+        found = checked(command, 0, copied)
+        assert command.run("run", settings=copied).returncode == 0
+    absent = {"wal_level", "slot", "plugin", "replication right", "wal senders", "identity of public.t"}
+    assert absent.isdisjoint(found)
+    assert found["route"]["status"] == "ok"
+
+
+def test_topics_that_do_not_fit(source: Source, command: Command, stack: Stack) -> None:
+    """Every setting of a topic that would stop us, or lose what was acked; and a registry that knows no schema."""
+    source.execute(
+        "CREATE TABLE keyless (id int)", "ALTER TABLE keyless REPLICA IDENTITY FULL",
+        "CREATE TABLE small (id int PRIMARY KEY)", "CREATE TABLE stuck (id int PRIMARY KEY)",
+        "CREATE TABLE refused (id int PRIMARY KEY)",
+    )  # fmt: skip
+    sink = KafkaSink(command.bootstrap_servers, client_id="test")
+    try:
+        for table, config in (
+            ("keyless", {"cleanup.policy": "compact"}),
+            ("small", {"max.message.bytes": "5000"}),
+            ("stuck", {"min.insync.replicas": "2"}),
+        ):
+            name = f"{command.prefix}.public.{table}"
+            sink.ensure_topics([name], partitions=2, replication_factor=1, config=config, create=True)
+        positions = f"{command.prefix}.positions"
+        sink.ensure_topics(
+            [positions], partitions=1, replication_factor=1, config={"cleanup.policy": "delete"}, create=True
+        )
+    finally:
+        sink.close(1)
+    settings: Settings = {
+        "snapshot.mode": "when_needed", "topic.creation.default.replication.factor": 3,
+        "offset.storage.topic": positions, "auto.register.schemas": "false",
+    }  # fmt: skip
+    found = checked(command, 3, settings)
+    assert lines(found, "failed") == {
+        "topic policies", "topic replicas", f"topic {command.prefix}.public.refused",
+        *(f"schema of public.{table}" for table in ("keyless", "small", "stuck", "refused")),
+    }  # fmt: skip
+    policies = found["topic policies"]
+    assert f"{command.prefix}.public.keyless (compact, its table has no key)" in policies["detail"]
+    assert f"--entity-name {positions} --add-config cleanup.policy=compact" in policies["remedy"]
+    assert f"{command.prefix}.public.stuck" in found["topic replicas"]["detail"]
+    assert f"{command.prefix}.public.small" in found["topic record sizes"]["detail"]
+    assert f"{command.prefix}.public.small" in found["topic retention"]["detail"]
+    assert "replication.factor" in found[f"topic {command.prefix}.public.refused"]["remedy"]
+
+
+@pytest.fixture(scope="module")
+def ruled(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kafka, str, str]]:
+    """A broker with an authorizer: its open door, where everything is allowed, and that of its user `limited`."""
+    folder = tmp_path_factory.mktemp("ruled")
+    ports = free_ports(("kafka", "controller", "sasl"))
+    login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    broker = Kafka(
+        folder, folder / "data", stack.cache, ports, users=["SCRAM-SHA-512=[name=limited,password=p]"],
+        more={
+            "listeners": f"PLAINTEXT://{HOST}:{ports['kafka']},SASL_PLAINTEXT://{HOST}:{ports['sasl']},"
+            f"CONTROLLER://{HOST}:{ports['controller']}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{ports['kafka']},SASL_PLAINTEXT://{HOST}:{ports['sasl']}",
+            "listener.security.protocol.map":
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": login,
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        },
+    )  # fmt: skip
+    broker.start()
+    yield broker, f"{HOST}:{ports['kafka']}", f"{HOST}:{ports['sasl']}"
+    broker.kill()
+
+
+def _allow(servers: str, topic: str, *operations: AclOperation) -> None:
+    admin = AdminClient({"bootstrap.servers": servers})
+    bindings = [
+        AclBinding(
+            ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:limited", "*", one, AclPermissionType.ALLOW
+        )
+        for one in operations
+    ]
+    for answer in admin.create_acls(bindings).values():
+        answer.result(10)
+
+
+def test_rights_to_topics(source: Source, command: Command, ruled: tuple[Kafka, str, str]) -> None:
+    """Asked of the broker, not tried: what is missing, of topics that are there and of those that would be made."""
+    _, open_door, door = ruled
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)")
+    there, absent = f"{command.prefix}.public.t", f"{command.prefix}.public.u"
+    positions = f"{command.prefix}.positions"
+    sink = KafkaSink(open_door, client_id="test")
+    try:
+        for name, policy in ((there, "delete"), (positions, "compact")):
+            sink.ensure_topics(
+                [name], partitions=1, replication_factor=1, config={"cleanup.policy": policy}, create=True
+            )
+    finally:
+        sink.close(1)
+    _allow(open_door, there, AclOperation.DESCRIBE)
+    settings: Settings = {
+        "bootstrap.servers": door, "offset.storage.topic": positions,
+        "producer.override.security.protocol": "SASL_PLAINTEXT", "producer.override.sasl.mechanism": "SCRAM-SHA-512",
+        "producer.override.sasl.username": "limited", "producer.override.sasl.password": "p",
+    }  # fmt: skip
+    found = checked(command, 3, settings)
+    assert lines(found, "failed") == {"topic rights", f"topic {positions}", f"topic {absent}"}
+    assert f"--operation Write --topic {there}" in found["topic rights"]["remedy"]
+    assert "rights" in found[f"topic {absent}"]["remedy"]
+    for name in (there, positions, absent):
+        _allow(open_door, name, AclOperation.READ, AclOperation.WRITE, AclOperation.CREATE, AclOperation.DESCRIBE)
+
+    def allowed() -> bool:
+        return command.run("check", settings=settings).returncode == 0
+
+    wait_for(allowed, 20, "the rights to be known")
+
+
+@pytest.fixture(scope="module")
+def cramped(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A PostgreSQL of our own with hardly any room; Kafka and registry are the shared ones."""
+    made = Stack(tmp_path_factory.mktemp("cramped") / "stack", stack.cache)
+    made.start("postgres")
+    with psycopg.connect(made.postgres_dsn(), autocommit=True) as admin:
+        for setting in (
+            "max_replication_slots = 1", "max_wal_senders = 1", "max_prepared_transactions = 2",
+            "wal_sender_timeout = 0", "max_slot_wal_keep_size = '64MB'",
+        ):  # fmt: skip
+            admin.execute(f"ALTER SYSTEM SET {setting}".encode())
+    made.restart("postgres")
+    yield made
+    made.wipe()
+
+
+def test_a_server_without_room(stack: Stack, cramped: Stack, tmp_path: Path) -> None:
+    """No slot is free: the parameter to raise; its other limits are told."""
+    with source_of(cramped, f"t{secrets.token_hex(5)}") as source:
+        source.execute(
+            "CREATE TABLE t (id int PRIMARY KEY)", "SELECT pg_create_physical_replication_slot('of_another')"
+        )
+        found = checked(Command(stack, source, tmp_path), 3, {"database.port": cramped.postgres_port})
+        source.execute("SELECT pg_drop_replication_slot('of_another')")
+    assert lines(found, "failed") == {"replication slots"}
+    assert "ALTER SYSTEM SET max_replication_slots = " in found["replication slots"]["remedy"]
+    assert found["silent streams"]["status"] == "warning"
+    assert "max_slot_wal_keep_size 67 MB" in found["retained WAL"]["detail"]
+
+
+def test_a_plugin_that_is_refused(stack: Stack, cramped: Stack, tmp_path: Path) -> None:
+    """From most roles it is hidden what is allowed: trying tells, with the statement, and what else would do."""
+    with source_of(cramped, f"t{secrets.token_hex(5)}") as source, role(source, "REPLICATION") as (user, settings):
+        source.execute(
+            "CREATE TABLE t (id int PRIMARY KEY)", f"GRANT SELECT ON t TO {user}",
+            "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding", "SELECT pg_reload_conf()",
+        )  # fmt: skip
+        wait_for(lambda: "wal2json" not in source.rows("SHOW output_plugin_libraries")[0][0])
+        settings["database.port"] = cramped.postgres_port
+        command = Command(stack, source, tmp_path)
+        found = checked(command, 3, settings)
+        statement = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json;"
+        source.execute(statement, "SELECT pg_reload_conf()")
+        wait_for(lambda: "wal2json" in source.rows("SHOW output_plugin_libraries")[0][0])
+        allowed = checked(command, 0, settings)
+    assert lines(found, "failed") == {"plugin"}
+    assert "hidden from us" in found["plugin allowed"]["detail"]
+    assert statement in found["plugin"]["remedy"]
+    assert INSTEAD in found["plugin"]["remedy"]
+    assert allowed["plugin"]["status"] == "ok"
+
+
+def test_transactions_that_were_left_open(stack: Stack, cramped: Stack) -> None:
+    """A prepared one that nobody owns keeps a slot from being made; the statement that ends it does."""
+    with source_of(cramped, f"t{secrets.token_hex(5)}") as source, source.connect() as session:
+        session.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        for statement in ("BEGIN", "INSERT INTO t VALUES (1)", "PREPARE TRANSACTION 'it''s left'"):
+            session.execute(statement.encode())
+        young = list(capacity.transactions(session, has_slot=False))
+        assert [one.status for one in young] == ["ok", "ok"]
+        prepared, _ = capacity.transactions(session, has_slot=False, seconds=0)
+        assert prepared.status == "failed"
+        assert source.name in prepared.detail
+        beside, _ = capacity.transactions(session, has_slot=True, seconds=0)
+        assert beside.status == "warning"
+        (statement,) = re.findall(r"ROLLBACK PREPARED '.*';", prepared.remedy)
+        session.execute(statement.encode())
+        assert [one.status for one in capacity.transactions(session, has_slot=False, seconds=0)] == ["ok", "ok"]
+        with source.connect() as other:
+            other.execute("BEGIN")
+            other.execute("INSERT INTO t VALUES (2)")
+            _, still_open = capacity.transactions(session, has_slot=False, seconds=0)
+            assert still_open.status == "warning"
+            assert f"pg_terminate_backend({other.info.backend_pid})" in still_open.remedy
+
+
+def test_a_load_balancer(stack: Stack, cramped: Stack) -> None:
+    """Two sessions by the same address at two servers."""
+    link = Link(stack.postgres_port)
+    try:
+        at = Server(
+            host="127.0.0.1", port=link.port, user=stack.postgres_user, password=stack.postgres_password,
+            dbname="postgres", application_name="test",
+        )  # fmt: skip
+        with connect(at) as first:
+            with connect(at) as second:
+                assert between([place(first), place(second)], [place(first).pid]).status == "ok"
+            link.target = cramped.postgres_port
+            with connect(at) as third:
+                found = between([place(first), place(third)], [place(first).pid])
+        assert found.status == "failed"
+        assert "a load balancer stands in between" in found.detail
+    finally:
+        link.close()
