@@ -73,12 +73,14 @@ def _source(settings: Settings, relations: list[Relation]) -> Iterator[Finding |
     connection = connect(server)
     with connection:
         yield Finding(name="connection", status="ok", detail=server.where)
-        yield from preflight.server(slot.identify(connection), preflight.wal_level(connection))
+        by_log = settings.replication_method == "LOG_BASED"
+        yield from preflight.server(slot.identify(connection), preflight.wal_level(connection) if by_log else None)
         old_plugin = False
-        for finding in _plugin(connection, server, settings):
-            old_plugin |= isinstance(finding, Finding) and finding.detail == preflight.OLD_PLUGIN
-            yield finding
-        yield from preflight.slot(connection, settings.slot_name, settings.plugin_name, server)
+        if by_log:
+            for finding in _plugin(connection, server, settings):
+                old_plugin |= isinstance(finding, Finding) and finding.detail == preflight.OLD_PLUGIN
+                yield finding
+            yield from preflight.slot(connection, settings.slot_name, settings.plugin_name, server)
         yield from _tables(connection, server, settings, relations)
         hidden = preflight.hidden_numbers(relations) if old_plugin else None
         if hidden is not None:
@@ -112,7 +114,10 @@ def _tables(
     yield from columns.refused(connection, server, settings, chosen, relations)
     for doubt in columns.doubts(settings, relations):
         yield Finding(name="columns", status="warning", detail=doubt, remedy="see docs/filters.md")
-    yield from preflight.identities(connection, relations)
+    if settings.replication_method == "LOG_BASED":
+        yield from preflight.identities(connection, relations)
+    else:
+        yield from preflight.keys(relations)
     yield from _values(connection, server, settings, chosen, relations)
 
 

@@ -50,8 +50,8 @@ class Finding:
         return cls(name=name, status="failed", detail=error.message, remedy=error.remedy)
 
 
-def server(identity: slots.Identity, wal_level: str) -> Iterator[Finding | ProducerError]:
-    """The server as such: version, primary, encoding, wal_level."""
+def server(identity: slots.Identity, wal_level: str | None) -> Iterator[Finding | ProducerError]:
+    """The server as such: version, primary, encoding, wal_level. None: the log is not read."""
     version = f"{identity.version // 10000}.{identity.version % 10000}"
     if identity.version < _OLDEST:
         yield ServerNotReady(
@@ -78,7 +78,7 @@ def server(identity: slots.Identity, wal_level: str) -> Iterator[Finding | Produ
         yield Finding(name="encoding", status="ok", detail=f"{identity.encoding}{how}")
     if wal_level == "logical":
         yield Finding(name="wal_level", status="ok", detail="logical")
-    else:
+    elif wal_level is not None:
         yield ServerNotReady(
             f"wal_level is {wal_level}, and logical decoding needs logical",
             remedy="ALTER SYSTEM SET wal_level = logical;  then restart the server "
@@ -141,12 +141,27 @@ def identities(connection: Connection, relations: Sequence[Relation]) -> Iterato
             )
 
 
+def keys(relations: Iterable[Relation]) -> Iterator[Finding | ProducerError]:
+    """A key for each table, without which a full-table run cannot replace what a topic holds."""
+    keyless = [relation.qualified_name for relation in relations if relation.logged_as is None and not relation.key]
+    if not keyless:
+        yield Finding(name="keys", status="ok", detail="every table has one")
+        return
+    yield OperatorError(
+        "replication.method=FULL_TABLE replaces what the topics hold, key by key, and these tables have no key: "
+        + ", ".join(keyless),
+        remedy="name the columns that tell their rows apart (NOT NULL, without repeats): "
+        f"message.key.columns={keyless[0]}:col1,col2; or give them a primary key, or leave them out with "
+        "table.exclude.list",
+    )
+
+
 def unlogged_keys(relations: Iterable[Relation], roots: Collection[int], settings: Settings) -> Iterator[SettingsError]:
     """Tables whose updates and deletes are logged without a column of the key that the settings name.
 
     `roots` are the OIDs of partitioned tables: their rows are logged as their partitions log them.
     """
-    if settings.skipped_operations >= {"u", "d"}:
+    if settings.skipped_operations >= {"u", "d"} or settings.replication_method == "FULL_TABLE":
         return
     for relation in relations:
         logged = relation.identity_columns
