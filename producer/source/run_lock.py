@@ -48,14 +48,16 @@ class RunLock:
         )
 
     def watch(self) -> None:
-        """Now and then see whether the session lives: without it the lock may be another's.
+        """`demand` it now and then."""
+        if self._clock.monotonic() - self._looked_at >= _LOOK_SECONDS:
+            self.demand()
+
+    def demand(self) -> None:
+        """See that the session lives: without it the lock may be another's.
 
         Raises:
             PostgresUnavailable: it does not.
         """
-        now = self._clock.monotonic()
-        if now - self._looked_at < _LOOK_SECONDS:
-            return
-        self._looked_at = now
+        self._looked_at = self._clock.monotonic()
         with explained(self._server, "holding the lock of the run"):
             self._connection.execute(b"SELECT 1")

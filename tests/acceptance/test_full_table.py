@@ -236,6 +236,24 @@ def test_two_runs_at_once_and_a_stop(source: Source, command: Command) -> None:
     assert len(rows(command, "public.t")) == 2000
 
 
+def test_the_session_that_holds_the_lock_is_lost(source: Source, command: Command) -> None:
+    """A temporary fault: the rest of the run takes the lock anew, and what was done is not copied again."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 100)")
+    running = command.start("run", settings={**SLOW, "errors.retry.delay.max.ms": 100})
+    running.wait_for("snapshot of a table begins")
+    running.process.send_signal(signal.SIGSTOP)
+    (gone,) = source.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database "
+        "WHERE locktype = 'advisory' AND datname = current_database()"
+    )
+    assert gone == (True,)
+    assert running.stop(signal.SIGCONT) == 0, running.stderr
+    assert "holding the lock of the run" in running.stderr
+    assert "the full-table run is complete" in running.stderr
+    assert len(command.records("public.t")) == 100
+    assert remembered(command).tables["public.t"].rows == 100
+
+
 def test_a_row_that_no_record_can_carry_lives(source: Source, command: Command) -> None:
     """Its key is not deleted; where the key is not known, none is."""
     settings = {

@@ -98,6 +98,7 @@ class FullTableRun:
         if self._stop.requested:
             _log.info("told to stop in the midst of a full-table run: the next one goes on with what is left")
             return
+        self._lock.demand()
         self._store(replace(offset, snapshot="completed"))
         counters = self._connector.counters
         _log.info(

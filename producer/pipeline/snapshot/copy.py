@@ -249,11 +249,12 @@ class SnapshotCopy:
         return moved
 
     def _plain_rows(self, copy: TableCopy, part: ChunkCopy) -> int:
-        """Rows that are neither first nor last, and all go out."""
+        """Rows that are neither first nor last, and all go out; how many were read."""
         self._mark("true" if self._first_reading else "incremental")
         path = self._path
         reader = part.reader
         code = EMPTY
+        held = int(part.held is not None)
         moved = 0
         # A second time when nothing was here yet.
         for _ in range(2):
@@ -282,7 +283,7 @@ class SnapshotCopy:
             reader.take_in()
         if code == ENDED:
             reader.finish()
-        return moved
+        return moved + int(part.held is not None) - held
 
     def _rows(self, part: ChunkCopy, rows: Sequence[memoryview]) -> int:
         for row in rows:
