@@ -97,6 +97,7 @@ def _tell(error: ProducerError) -> None:
 def run(settings: Settings, once: bool, skipped: tuple[str, ...]) -> None:
     """Snapshot where due, then stream, until told to stop."""
     named = [skips.parse(text) for text in skipped]
+    skips.demand_log(settings, named)
     clock = SystemClock()
     stop = Stop(clock)
     stop.listen()
@@ -145,6 +146,8 @@ def slot() -> None:
 def drop(settings: Settings, yes: bool) -> None:
     """Give the slot up: the source keeps no more WAL for us."""
     question = f"Drop the replication slot {settings.slot_name}? Changes from now on are not kept for us."
+    if settings.replication_method == "FULL_TABLE":
+        question = f"replication.method=FULL_TABLE uses no slot. Drop {settings.slot_name}, if it is there?"
     if not yes and not click.confirm(question, err=True):
         raise click.Abort
     commands.drop_slot(settings, SystemClock())

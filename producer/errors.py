@@ -20,6 +20,7 @@ Room: errors (pure, the lowest tier; imports nothing of the package).
     └── TemporaryError           exit 5   retried with back-off; exit 5 when the limit is reached
         ├── PostgresUnavailable
         ├── SlotInUse
+        ├── AnotherRun                another full-table run of this connector is under way
         ├── KafkaUnavailable
         ├── ProducerFenced            another producer has our transactional.id, or had it a moment ago
         └── RegistryUnavailable
@@ -138,6 +139,10 @@ class PostgresUnavailable(TemporaryError):
 
 class SlotInUse(TemporaryError):
     """Another session reads the slot; we wait as a warm standby."""
+
+
+class AnotherRun(TemporaryError):
+    """Another full-table run of this connector is under way; we wait for its end."""
 
 
 class KafkaUnavailable(TemporaryError):

@@ -13,7 +13,7 @@ from producer.errors import ProducerError
 Status = Literal["ok", "warning", "failed"]
 Name = Literal[
     "array", "arrays", "clocks", "columns", "connection", "encoding", "filters", "hosting platform", "identity of",
-    "idle slots", "kafka", "money", "NaN and Infinity", "not captured", "open transactions", "other plugin",
+    "idle slots", "kafka", "keys", "money", "NaN and Infinity", "not captured", "open transactions", "other plugin",
     "partitions", "plugin", "plugin allowed", "plugin loses", "plugin version", "prepared transactions", "primary",
     "read rights", "registry settings", "replication right", "replication slots", "retained WAL", "role", "route",
     "schema of", "schema registry", "schemas", "server version", "session settings", "sessions", "silent streams",

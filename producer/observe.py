@@ -87,6 +87,8 @@ class Counters:
     """WAL that the slot holds back."""
     slot_lag_bytes: int | None = None
     """WAL that is not confirmed yet."""
+    keys_deleted: int = 0
+    """By comparison of a table with its topic."""
     slot_wal_status: str | None = None
     slot_seconds_left: float | None = None
     """Until max_slot_wal_keep_size is used up, at the rate of the last minute; None: no end in sight."""

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
@@ -65,6 +66,7 @@ def _words(value: object) -> object:
 
 
 def _status(settings: Settings) -> dict[str, object]:
+    full = settings.replication_method == "FULL_TABLE"
     with connect(stages.server(settings)) as connection:
         found = slot.find(connection, settings.slot_name)
         began = time.monotonic()
@@ -77,13 +79,16 @@ def _status(settings: Settings) -> dict[str, object]:
             loaded = _load(settings, sink)
         finally:
             sink.close(0)
+        if full:
+            loaded = _of_the_last_run(loaded)
         budget = _wal_budget(connection, found, began)
         unfinished = _unfinished(connection, settings, loaded, chosen, every)
     offset = loaded.offset
     behind = None
     if now is not None and offset is not None and offset.commit_us is not None:
         behind = max(0.0, round(float(str(now[0])) - offset.commit_us / 1e6, 3))
-    caught_up = found is not None and not found.lag_bytes
+    # Of a full-table run, the view's age.
+    caught_up = found is not None and not found.lag_bytes and not full
     return {
         "name": settings.name,
         "slot": None
@@ -125,6 +130,13 @@ def _status(settings: Settings) -> dict[str, object]:
             for table in chosen
         ],
     }
+
+
+def _of_the_last_run(loaded: Loaded) -> Loaded:
+    """Without the marks of full-table runs before it."""
+    begin = None if loaded.offset is None else loaded.offset.consistent_point
+    tables = {name: mark for name, mark in loaded.tables.items() if begin is not None and mark.position >= begin}
+    return replace(loaded, tables=tables)
 
 
 def _wal_budget(connection: Connection, before: Slot | None, began: float) -> dict[str, object] | None:
@@ -238,6 +250,9 @@ def drop_slot(settings: Settings, clock: Clock) -> None:
     try:
         sink.ping(_LOAD_SECONDS)
         loaded = _load(settings, sink)
+        if settings.replication_method == "FULL_TABLE" and (loaded.offset is None or not loaded.offset.slot):
+            # The next run's rows must stand above those of the last one.
+            return
         if loaded.offset is not None or loaded.tables or loaded.chunks:
             stages.forget(stages.offsets(settings, sink), sink, loaded, clock)
             click.echo(f"forgot the position of {settings.name} in {settings.offset_storage_topic}")

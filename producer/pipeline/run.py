@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from producer import __version__, observe
 from producer.clock import Clock
 from producer.errors import (
+    AnotherRun,
     KafkaUnavailable,
     RetentionExceeded,
     SlotInUse,
@@ -23,6 +24,7 @@ from producer.events import Position, Relation
 from producer.observe import Counters
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
+from producer.pipeline.full_table.table_run import FullTableRun
 from producer.pipeline.health.retention import Retention
 from producer.pipeline.side import dead_letters
 from producer.pipeline.side.dead_letters import DeadLetters
@@ -138,6 +140,12 @@ class Runner:
             source = self._look(stack, sink, registry, offsets, tables)
             connector.dead_letters.ensure([tables.topic(table.schema, table.name) for table in tables.chosen])
             marks = Marks(offsets, source.identity)
+            if self._settings.replication_method == "FULL_TABLE":
+                FullTableRun(
+                    connector=connector, source=source, tables=tables, sink=sink, offsets=offsets, marks=marks,
+                    started=self._recovered,
+                ).run()  # fmt: skip
+                return True
             handover = Handover(connector, source, tables, sink, offsets, marks)
             if self._settings.snapshot_mode == "initial_only":
                 # Nothing is remembered: there is no stream, and no offsets topic.
@@ -175,10 +183,9 @@ class Runner:
         connection = connect(self._server)
         stack.callback(connection.close)
         identity = slot.identify(connection)
-        initial_only = self._settings.snapshot_mode == "initial_only"
-        level = "logical" if initial_only else preflight.wal_level(connection)
-        preflight.demand(preflight.server(identity, level))
-        if not initial_only:
+        reads_log = self._settings.reads_log
+        preflight.demand(preflight.server(identity, preflight.wal_level(connection) if reads_log else None))
+        if reads_log:
             plugins.demand_allowed(connection, self._settings.plugin_name, self._settings.hosting_platform)
         chosen = tables.select(connection)
         relations = tables.remember(connection)
@@ -190,9 +197,9 @@ class Runner:
         preflight.demand(columns.refused(connection, self._server, self._settings, chosen, relations))
         self._doubt(relations)
         found = slot.find(connection, self._settings.slot_name)
-        if not initial_only:
+        if reads_log:
             slot.demand_failover(connection, failover=self._settings.slot_failover)
-        if found is not None and not initial_only:
+        if found is not None and reads_log:
             slot.fitting(found, self._settings.plugin_name, self._server.dbname)
             if self._settings.slot_failover and not found.failover:
                 self._say_once(
@@ -201,7 +208,7 @@ class Runner:
                 )
         sink.ping(5)
         tables.ensure_topics()
-        if initial_only:
+        if not reads_log:
             return Source(connection, identity, found, Loaded())
         self._side.prepare(sink, registry, self._settings)
         offsets.ensure(create=True)
@@ -238,7 +245,8 @@ class Runner:
         if limit >= 0 and (now - self._failing_since) * 1000 >= limit:
             raise error
         longest = self._settings.errors_retry_delay_max_ms / 1000
-        if isinstance(error, SlotInUse):
+        standby = isinstance(error, (SlotInUse, AnotherRun))
+        if standby:
             longest = min(longest, _STANDBY_SECONDS)
         seconds = min(longest, _BACKOFF_SECONDS * 2**self._attempt) * random.uniform(0.5, 1)  # noqa: S311
         self._attempt = min(self._attempt + 1, 16)
@@ -249,6 +257,6 @@ class Runner:
             until = min(until, self._failing_since + limit / 1000)
         while self._clock.monotonic() < until and not self._stop.requested:
             sink.wait(0.1)
-            if not isinstance(error, SlotInUse):
+            if not standby:
                 # It is while Kafka is away that the slot grows.
                 self._retention.glance()

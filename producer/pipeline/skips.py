@@ -5,13 +5,14 @@ Room: pipeline (pure, but for the log). docs/errors.md, "Leaving one event out".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from producer import observe
 from producer.errors import DecodeError, SettingsError
 from producer.events import Position
 from producer.lsn import Lsn
 from producer.observe import Counters
+from producer.settings import Settings
 
 _log = observe.logger("producer.skips")
 # No transaction has more events.
@@ -35,6 +36,19 @@ def parse(text: str) -> Position:
             remedy="write it as the error names it: commit LSN and ordinal, e.g. --skip-position 16/B374D848:3",
         )
     return position
+
+
+def demand_log(settings: Settings, positions: Sequence[Position]) -> None:
+    """Refuse to name events where none is read.
+
+    Raises:
+        SettingsError: tables are copied only.
+    """
+    if positions and settings.replication_method == "FULL_TABLE":
+        raise SettingsError(
+            "--skip-position names an event of the log, and replication.method=FULL_TABLE reads tables only",
+            remedy="leave the option out; a row that cannot be carried: mend it, or set errors.tolerance=all",
+        )
 
 
 class Skips:

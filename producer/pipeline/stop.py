@@ -22,6 +22,10 @@ _SECONDS = 8.0
 _LAST_SECONDS = 9.3
 
 
+class Stopped(Exception):
+    """Told to stop in the midst of what the next start begins again."""
+
+
 class Stop:
     """SIGINT or SIGTERM once: stop orderly. Twice: at once."""
 

@@ -59,7 +59,8 @@ class DatabaseSettings(BaseModel):
     replication_method: Annotated[Literal["LOG_BASED", "FULL_TABLE"], UPPER] = setting(
         "LOG_BASED",
         "replication.method",
-        "How changes are found: by the log, or by copying every table each run.",
+        "How changes are found: by the log; or `FULL_TABLE`: each run copies every selected table, deletes from its "
+        "topic what has gone, and ends; see docs/full-table.md.",
     )
     hosting_platform: Platform = setting(
         "auto",

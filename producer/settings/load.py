@@ -24,6 +24,11 @@ from producer.settings.values import Quoting
 
 _CLOSE = 0.75
 _PLATFORMS = ("auto", "generic", "cloud_sql", "rds", "aurora", "heroku", "azure", "supabase", "neon", "crunchy_bridge")
+# What only a stream does.
+_OF_THE_LOG = (
+    "plugin.name", "slot.drop.on.stop", "slot.failover", "slot.max.retained.bytes", "slot.retention.action",
+    "message.prefix.include.list", "provide.transaction.metadata", "heartbeat.interval.ms", "unchanged.toast.handling",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class _Loading:
         settings = self._validate(self._collect())
         wrong = any(line.startswith("topic.prefix: ") for line in self.problems)
         self.problems += [self._told(key, words) for key, words in settings.unmatched_overrides()]
+        self.problems += [self._told(key, words) for key, words in support.contradictions(settings)]
         if need_prefix and not settings.topic_prefix and not wrong:
             self.problems.append("topic.prefix: is required: what every topic's name begins with, e.g. shop")
         missing = [self._told(key, f"not supported yet: {words}") for key, words in support.not_yet(settings)]
@@ -197,6 +203,9 @@ class _Loading:
         for key in ("publication.name", "publication.autocreate.mode"):
             if key in self.given and settings.plugin_name == "wal2json":
                 self.warnings.append(self._told(key, "has no effect with plugin.name=wal2json"))
+        for key in _OF_THE_LOG:
+            if key in self.given and settings.replication_method == "FULL_TABLE":
+                self.warnings.append(self._told(key, "has no effect with replication.method=FULL_TABLE"))
         if settings.hosting_platform not in _PLATFORMS:
             known = ", ".join(_PLATFORMS)
             self.warnings.append(self._told("hosting.platform", f"taken as generic: known are {known}"))

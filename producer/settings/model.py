@@ -216,6 +216,17 @@ class Settings(DatabaseSettings):
                 object.__setattr__(self, field, value)
         return self
 
+    @property
+    def reads_log(self) -> bool:
+        """Whether there is a stream, and a slot for it: else tables are only copied."""
+        return self.replication_method == "LOG_BASED" and self.snapshot_mode != "initial_only"
+
+    @property
+    def table_cleanup_policy(self) -> str:
+        """A new table topic's; the topics of full-table runs must keep the last record of each key."""
+        policy = self.topic_creation_default_cleanup_policy
+        return "compact" if self.replication_method == "FULL_TABLE" and "compact" not in policy else policy
+
     def describe(self, *, mask_secrets: bool = True) -> dict[str, str]:
         """Every setting in force by its dotted key, as it would be written."""
         shown = {key: _plain(getattr(self, field), mask_secrets) for key, field in FIELDS.items()}

@@ -18,11 +18,17 @@ def _other_than(*supported: object) -> Callable[[Any], bool]:
 
 
 NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "replication.method": (_other_than("LOG_BASED"), "only LOG_BASED is"),
     "plugin.name": (_other_than("wal2json"), "only wal2json is"),
     "http.listen": (_SET, "the HTTP interface is not"),
     "value.subject.name.strategy": (_other_than("TopicNameStrategy"), "only TopicNameStrategy is"),
 }
+
+
+def contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(key, why) of every value that another one rules out."""
+    if settings.replication_method == "FULL_TABLE" and settings.snapshot_mode in ("initial_only", "no_data", "never"):
+        words = "has no meaning with replication.method=FULL_TABLE, where every run copies every table: leave it at"
+        yield "snapshot.mode", f"{settings.snapshot_mode} {words} initial, or set always"
 
 
 def not_yet(settings: Settings) -> Iterator[tuple[str, str]]:

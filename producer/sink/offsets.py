@@ -47,12 +47,14 @@ class Offset:
     lsn: Lsn
     """Where the stream goes on: everything before it is acked."""
     slot: str
+    """Empty: there is none, `lsn` is the position of the last full-table run's rows (its latest snapshot's)."""
     system_id: str
     timeline: int
     commit_lsn: Lsn | None = None
     """The last transaction that is acked whole; None before the first."""
     tx_id: int | None = None
     commit_us: int | None = None
+    """When that was committed; when the run took its first snapshot."""
     snapshot: Literal["running", "completed"] | None = None
     consistent_point: Lsn | None = None
     """The snapshot's LSN: the position of its rows."""
@@ -132,6 +134,8 @@ class Loaded:
     """Of tables that were read in part."""
     shapes: dict[tuple[str, str], Relation] = field(default_factory=dict)
     """The shape that the stream walked last, by schema and name as the log has them."""
+    written_us: int = field(default=0, compare=False)
+    """When the last of it was written, by Kafka's timestamps."""
 
 
 class _PartForm(Struct):
@@ -254,6 +258,7 @@ class OffsetsTopic:
         tables: dict[str, TableMark] = {}
         chunks: dict[str, dict[Pages, ChunkMark]] = {}
         shapes: dict[tuple[str, str], Relation] = {}
+        written_ms = 0
         # The topic is shared: of what others keep there, nothing is held.
         for record in self._sink.read(self.topic, timeout_s, self._key.removesuffix(b"}]"), stable=stable):
             if record.key == self._key:
@@ -273,8 +278,11 @@ class OffsetsTopic:
                 shape = _relation(record.value)
                 if shape is not None:
                     shapes[names] = shape
+            else:
+                continue
+            written_ms = max(written_ms, record.timestamp_ms)
         chunks = {table: marks for table, marks in chunks.items() if marks}
-        return Loaded(offset=offset, tables=tables, chunks=chunks, shapes=shapes)
+        return Loaded(offset=offset, tables=tables, chunks=chunks, shapes=shapes, written_us=written_ms * 1000)
 
     def write(self, offset: Offset | None, group: Group) -> None:
         """Send the position, counted in `group`; None forgets it."""

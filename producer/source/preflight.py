@@ -21,12 +21,13 @@ from producer.source.platform import GENERIC, Platform
 from producer.source.wire import Connection
 
 
-def server(identity: slots.Identity, level: str) -> Iterator[Finding | ProducerError]:
-    """The server as such: version, primary, encoding, wal_level."""
+def server(identity: slots.Identity, level: str | None) -> Iterator[Finding | ProducerError]:
+    """The server as such: version, primary, encoding, wal_level; None: the log is not read."""
     yield version(identity.version)
     yield primary(identity)
     yield encoded(identity)
-    yield log_level(level)
+    if level is not None:
+        yield log_level(level)
 
 
 def version(number: int) -> Finding | ServerNotReady:
@@ -136,12 +137,27 @@ def _unlogged(connection: Connection, name: str, without: Sequence[Relation], al
     )
 
 
+def keys(relations: Iterable[Relation]) -> Iterator[Finding | ProducerError]:
+    """A key for each table, without which a full-table run cannot replace what a topic holds."""
+    keyless = [relation.qualified_name for relation in relations if relation.logged_as is None and not relation.key]
+    if not keyless:
+        yield Finding(name="keys", status="ok", detail="every table has one")
+        return
+    yield OperatorError(
+        "replication.method=FULL_TABLE replaces what the topics hold, key by key, and these tables have no key: "
+        + ", ".join(keyless),
+        remedy="name the columns that tell their rows apart (NOT NULL, without repeats): "
+        f"message.key.columns={keyless[0]}:col1,col2; or give them a primary key, or leave them out with "
+        "table.exclude.list",
+    )
+
+
 def unlogged_keys(relations: Iterable[Relation], roots: Collection[int], settings: Settings) -> Iterator[SettingsError]:
     """Tables whose updates and deletes are logged without a column of the key that the settings name.
 
     `roots` are the OIDs of partitioned tables: their rows are logged as their partitions log them.
     """
-    if settings.skipped_operations >= {"u", "d"}:
+    if settings.skipped_operations >= {"u", "d"} or settings.replication_method == "FULL_TABLE":
         return
     for relation in relations:
         logged = relation.identity_columns

@@ -33,8 +33,7 @@ class SourceChecks:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._at = stages.server(settings)
-        # What is copied once, or by each run, needs no log.
-        self._by_log = settings.replication_method == "LOG_BASED" and settings.snapshot_mode != "initial_only"
+        self._by_log = settings.reads_log
         self._platform = platform.named(settings.hosting_platform)
         self._every: list[Table] = []
         self._chosen: list[Table] = []
@@ -74,6 +73,8 @@ class SourceChecks:
             yield "columns", lambda: self._columns(connection)
             if self._by_log:
                 yield "identity of", lambda: preflight.identities(connection, self.relations)
+            if self._settings.replication_method == "FULL_TABLE":
+                yield "keys", lambda: preflight.keys(self.relations)
             yield "values", lambda: self._values(connection)
 
     def _hosting(self, connection: Connection) -> Iterator[Finding]:

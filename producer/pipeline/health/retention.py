@@ -43,7 +43,7 @@ class Retention:
         self._name = settings.slot_name
         self._limit = settings.slot_max_retained_bytes
         self._action = settings.slot_retention_action
-        self._has_slot = settings.snapshot_mode != "initial_only"
+        self._has_slot = settings.reads_log
         self._server = server
         self._clock = clock
         self._counters = counters

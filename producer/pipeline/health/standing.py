@@ -22,6 +22,12 @@ def lost(stored: Offset | None, identity: Identity, found: Slot | None, name: st
     """What keeps the slot from giving what follows `stored`; None: it does."""
     if stored is None:
         return None if found is None else slot.lost(found)
+    if not stored.slot:
+        return SlotLost(
+            f"the last full-table run (replication.method=FULL_TABLE) stands at {stored.lsn}, and no slot was there to "
+            "keep what was changed since",
+            remedy=slot.RECOVER,
+        )
     reason = _another_past(stored, identity, history)
     if reason is not None:
         return SlotLost(reason, remedy=slot.RECOVER)

@@ -62,6 +62,13 @@ class Reconciliation:
         self._delete = KeyDelete(shape)
         self._keys = keys_of(sink, tables, shape)
         self._tracker = Tracker()
+        self._unknown = False
+        """A row of which not even the key could be told was set aside."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether the topic held no key: nothing can have gone."""
+        return self._keys.empty
 
     def __enter__(self) -> Self:
         """Read the topic's keys; everything that was handed over before is acked."""
@@ -76,13 +83,23 @@ class Reconciliation:
         self._keys.__exit__(kind, error, at)
 
     def leaves_out(self, key: bytes | None) -> bool:
-        """A row with this key was read; whether it is not to be sent."""
+        """A row with this key was read; whether it is not to be sent. None: a dead letter without one."""
+        self._unknown |= key is None
         self._keys.strike(key)
         return self._leaves_out(key)
 
     def delete_rest(self) -> None:
-        """Send a delete and its tombstone for each key that has gone; returns when they are acked."""
+        """Send a delete and its tombstone for each key that has gone; returns when they are acked.
+
+        Nothing is deleted where a row's key is not known: it may be any of them.
+        """
         relation, plan, block = self._shape.relation, self._shape.plan, self._connector.block
+        if self._unknown:
+            _log.warning(
+                "no key was deleted: a row that went to the dead letters has no key, so what has gone cannot be told",
+                table=relation.qualified_name, remedy="mend the row; the next comparison deletes",
+            )  # fmt: skip
+            return
         micros = self._connector.clock.time_us()
         parts = block.snapshot(micros=micros, marker="incremental", position=self._at)
         source = block.whole(
@@ -106,6 +123,8 @@ class Reconciliation:
                 group = self._tracker.open()
         self._tracker.close(group)
         self._await_acks(0)
+        self._keys.close()
+        self._connector.counters.keys_deleted += deleted
         _log.info("the topic was compared", table=relation.qualified_name, keys_deleted=deleted)
 
     def _await_acks(self, most: int) -> None:

@@ -49,8 +49,8 @@ def demand(sink: Sink, topics: Sequence[str]) -> None:
                 f"topic {topic} [{partition}] begins at offset {first}, and it is not compacted: which keys it held "
                 "cannot be told any more, nor which of them are to be deleted",
                 remedy="`pg-producer slot drop`, delete the topics (or set another topic.prefix), and run again for a "
-                f"new snapshot; topics that shall be compared are compacted: kafka-configs --alter --entity-type "
-                f"topics --entity-name {topic} --add-config cleanup.policy=compact",
+                f"new snapshot (FULL_TABLE has no slot to drop); topics that shall be compared are compacted: "
+                f"kafka-configs --alter --entity-type topics --entity-name {topic} --add-config cleanup.policy=compact",
             )
 
 
@@ -94,7 +94,16 @@ class TopicKeys:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file up."""
         self._file.close()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no key lives."""
+        return self._file.execute("SELECT 1 FROM k LIMIT 1").fetchone() is None
 
     def read(self, meanwhile: Callable[[], None]) -> None:
         """Read the topic to its end of now; `meanwhile` is called again and again.
@@ -164,7 +173,7 @@ class TopicKeys:
             f"topic {self._topic} [{record.partition}], offset {record.offset}: a record whose key is not as "
             "pg-producer writes it for the table of now: its keys cannot be compared",
             remedy="did the table have no key before, or does another program write there? Delete the topic (or set "
-            "another topic.prefix), `pg-producer slot drop`, and run again for a new snapshot",
+            "another topic.prefix), `pg-producer slot drop` (not with FULL_TABLE), and run again for a new snapshot",
         )
 
     def _demand_same(self, number: int) -> None:
@@ -174,6 +183,6 @@ class TopicKeys:
             raise OperatorError(
                 f"topic {self._topic} holds keys of another schema (id {number}): the table's key was changed, and "
                 "they cannot be compared with those of now",
-                remedy="delete the topic (or set another topic.prefix), `pg-producer slot drop`, and run again for a "
-                "new snapshot",
+                remedy="delete the topic (or set another topic.prefix), `pg-producer slot drop` (not with FULL_TABLE), "
+                "and run again for a new snapshot",
             )

@@ -21,7 +21,7 @@ from producer.sink.protocol import Sink
 class SnapshotAcks:
     """Of the tables in `unmarked`, whose rows stand at `position`.
 
-    `meanwhile` is called while it waits; `before_mark` when a table's rows are acked, and it is not marked yet.
+    `meanwhile` is called while it waits.
     """
 
     def __init__(
@@ -32,7 +32,6 @@ class SnapshotAcks:
         bars: SnapshotProgress,
         position: Lsn,
         meanwhile: Callable[[], None] | None,
-        before_mark: Callable[[], None] | None,
     ) -> None:
         self._clock = connector.clock
         self._stop = connector.stop
@@ -43,7 +42,6 @@ class SnapshotAcks:
         self._bars = bars
         self._position = position
         self._meanwhile = meanwhile
-        self._before_mark = before_mark
         self.unmarked: list[TableCopy] = []
 
     def serve(self) -> None:
@@ -97,8 +95,8 @@ class SnapshotAcks:
             crash_points.reach("chunk_acked")
         if copy.read and not copy.unacked and not copy.unread.waiting:
             self.unmarked.remove(copy)
-            if self._before_mark is not None:
-                self._before_mark()
+            if copy.before_mark is not None:
+                copy.before_mark()
             if self._marks is not None:
                 self._marks.table(copy.unread, self._position)
         elif self._marks is not None and copy.unread.resumable:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import select
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from confluent_kafka import KafkaException
 
@@ -23,6 +24,7 @@ from producer.pipeline.snapshot.boundary import SnapshotBoundary
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.table_copy import ChunkCopy, TableCopy
 from producer.pipeline.snapshot.unread import Unread, can_resume
+from producer.pipeline.tables.plans import Shape
 from producer.pipeline.tables.tables import Tables
 from producer.sink.protocol import RECORD_BYTES, Sink
 from producer.source.snapshot import TableReader
@@ -45,12 +47,24 @@ _MARKER_BYTES = 32
 _JOIN_LOCK_TIMEOUT = "100ms"
 
 
+class Comparison(Protocol):
+    """A table's rows compared with its topic."""
+
+    def leaves_out(self, key: bytes | None) -> bool:
+        """A row was read; whether it is not to be sent."""
+
+    def delete_rest(self) -> None:
+        """The rows are acked: delete what was not among them."""
+
+
 class SnapshotCopy:
     """Copies tables under one snapshot, chunk by chunk: readers in turn, one thread.
 
     It takes all that waits of its tables, or beside a stream `one_chunk` of each; `meanwhile` is called while
     it waits. `leaves_out` names keys whose rows are not sent. `before_mark` is called when a table's rows are
-    acked, and it is not marked yet: such a table is read whole. Once it `gives_way` the rest is given back.
+    acked, and it is not marked yet: such a table is read whole. `compare` begins to compare a table with its
+    topic, as its copy begins, and gives both; None: nothing can have gone. Once it `gives_way` the rest is given
+    back.
 
     The markers of `source.snapshot` need to know what is last: so each chunk's last row is held
     until its table has another one, and the last table's until it is known to be the last. A chunk
@@ -70,6 +84,7 @@ class SnapshotCopy:
         leaves_out: Callable[[bytes | None], bool] | None = None,
         meanwhile: Callable[[], None] | None = None,
         before_mark: Callable[[], None] | None = None,
+        compare: Callable[[Shape], Comparison | None] | None = None,
         gives_way: Callable[[], bool] | None = None,
         one_chunk: bool = False,
     ) -> None:
@@ -87,13 +102,15 @@ class SnapshotCopy:
         self._position = position
         self._first_reading = first_reading
         self._leaves_out = leaves_out
+        self._before_mark = before_mark
+        self._compare = compare
         self._one_chunk = one_chunk
-        self._compared = before_mark is not None
+        self._compared = before_mark is not None or compare is not None
         self._gives_way = gives_way or (lambda: False)
         self._dead_letters = connector.dead_letters
         self._bytes_a_turn = min(settings.max_queue_size_in_bytes, _BYTES_A_TURN)
         self._boundary = None if self._one_chunk else SnapshotBoundary.of(connector, sink)
-        self._acks = SnapshotAcks(connector, sink, marks, bars, position, meanwhile, before_mark)
+        self._acks = SnapshotAcks(connector, sink, marks, bars, position, meanwhile)
         self._final: TableCopy | None = None
         self._emitted = 0
         self._marker = ""
@@ -197,6 +214,10 @@ class SnapshotCopy:
         if begun:
             self._bars.begin(table.qualified_name, table.rows, unread.done, unread.done + len(unread.waiting))
         copy = TableCopy(unread, shape, select, unread.next_chunk() if self._one_chunk else unread.waiting)
+        copy.leaves_out, copy.before_mark = self._leaves_out, self._before_mark
+        compared = None if self._compare is None else self._compare(shape)
+        if compared is not None:
+            copy.leaves_out, copy.before_mark = compared.leaves_out, compared.delete_rest
         self._acks.unmarked.append(copy)
         if copy.read:
             # Only its mark was missing.
@@ -213,7 +234,7 @@ class SnapshotCopy:
             if part.held is not None and self._final is not None:
                 self._release(self._final, "last_in_data_collection")
                 self._final = None
-        elif self._dead_letters.tolerant or self._leaves_out is not None:
+        elif self._dead_letters.tolerant or copy.leaves_out is not None:
             moved = self._rows(part, part.reader.rows(_ROWS_A_TURN, self._bytes_a_turn))
         elif not copy.rows:
             moved = self._rows(part, part.reader.rows(_FIRST_ROWS, self._bytes_a_turn))
@@ -228,11 +249,12 @@ class SnapshotCopy:
         return moved
 
     def _plain_rows(self, copy: TableCopy, part: ChunkCopy) -> int:
-        """Rows that are neither first nor last, and all go out."""
+        """Rows that are neither first nor last, and all go out; how many were read."""
         self._mark("true" if self._first_reading else "incremental")
         path = self._path
         reader = part.reader
         code = EMPTY
+        held = int(part.held is not None)
         moved = 0
         # A second time when nothing was here yet.
         for _ in range(2):
@@ -261,7 +283,7 @@ class SnapshotCopy:
             reader.take_in()
         if code == ENDED:
             reader.finish()
-        return moved
+        return moved + int(part.held is not None) - held
 
     def _rows(self, part: ChunkCopy, rows: Sequence[memoryview]) -> int:
         for row in rows:
@@ -298,7 +320,7 @@ class SnapshotCopy:
         self._mark(marker if self._first_reading else "incremental")
         try:
             self._walk(copy, row)
-            if self._leaves_out is not None and self._leaves_out(self._walker.key):
+            if copy.leaves_out is not None and copy.leaves_out(self._walker.key):
                 return
             self._sink.send(copy.shape.plan.topic, self._walker.key, self._walker.value, part.group)
         except ConversionError as error:
@@ -330,9 +352,9 @@ class SnapshotCopy:
             made = poison_copy.letter(self._dead_letters, self._walker, copy.shape, row, error, self._position)
             self._sink.send(made.topic, made.key, made.value, part.group, headers=made.headers)
             part.sent(0)
-            if self._leaves_out is not None:
+            if copy.leaves_out is not None:
                 # The row is there, whether or not it goes out.
-                self._leaves_out(made.key)
+                copy.leaves_out(made.key)
             return False
         return True
 

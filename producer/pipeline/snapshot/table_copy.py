@@ -6,6 +6,7 @@ Room: pipeline (pure).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from producer.acks import Group, Tracker
 from producer.pipeline.snapshot.unread import Unread
@@ -71,6 +72,10 @@ class TableCopy:
         """A chunk that is read, and holds the row behind all others of the table so far."""
         self.rows = 0
         self.begun = False
+        self.leaves_out: Callable[[bytes | None], bool] | None = None
+        """Called with each row's key; whether the row is not to be sent."""
+        self.before_mark: Callable[[], None] | None = None
+        """Called when its rows are acked, and it is not marked yet."""
 
     @property
     def read(self) -> bool:

@@ -85,7 +85,7 @@ class Tables:
         """Create the topics of the selected tables that are missing."""
         settings = self._settings
         config = {**settings.topic_creation_config}
-        config.setdefault("cleanup.policy", settings.topic_creation_default_cleanup_policy)
+        config.setdefault("cleanup.policy", settings.table_cleanup_policy)
         self._sink.ensure_topics(
             [self.topic(table.schema, table.name) for table in self.chosen],
             partitions=settings.topic_creation_default_partitions,

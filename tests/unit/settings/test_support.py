@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from producer.errors import NotSupportedYet
+from producer.errors import NotSupportedYet, SettingsError
 from producer.settings import load_settings
 from producer.settings.model import FIELDS
 from producer.settings.support import NOT_YET
 
 WANTED = [
-    "replication.method=FULL_TABLE", "plugin.name=pgoutput",
-    "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
+    "plugin.name=pgoutput", "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
 ]  # fmt: skip
 
 
@@ -32,7 +31,7 @@ def test_every_line_of_the_table_is_tried() -> None:
     "wanted",
     [
         "snapshot.mode=no_data", "snapshot.mode=never", "snapshot.mode=initial_only", "snapshot.mode=always",
-        "hosting.platform=heroku",
+        "hosting.platform=heroku", "replication.method=FULL_TABLE", "replication.method=LOG_BASED",
         "skipped.operations=t", "skipped.operations=none", "tasks.max=1", "connector.class=PostgresConnector",
         "group.id=g", "config.storage.topic=c", "status.storage.topic=s", "errors.tolerance=all",
         "unchanged.toast.handling=fail", "unchanged.toast.handling=placeholder", "unchanged.toast.handling=null",
@@ -46,6 +45,13 @@ def test_every_line_of_the_table_is_tried() -> None:
 def test_what_is_supported_is_taken(wanted: str) -> None:
     """Defaults may be written down."""
     load_settings(None, ["topic.prefix=p", wanted], {})
+
+
+@pytest.mark.parametrize("mode", ["initial_only", "no_data", "never"])
+def test_full_tables_are_copied_in_every_run(mode: str) -> None:
+    """A mode that says otherwise is refused."""
+    with pytest.raises(SettingsError, match=f"snapshot.mode: {mode} has no meaning with replication.method=FULL_TABLE"):
+        load_settings(None, ["topic.prefix=p", "replication.method=FULL_TABLE", f"snapshot.mode={mode}"], {})
 
 
 def test_exactly_once_is_refused_where_nothing_is_remembered() -> None:

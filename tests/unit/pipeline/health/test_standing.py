@@ -57,6 +57,12 @@ def test_the_slot(found: Slot | None, words: str) -> None:
     assert words in told(found=found)
 
 
+def test_full_table_runs_leave_no_slot() -> None:
+    """What was changed since the last one is in none, be one there or not."""
+    for found in (None, SLOT):
+        assert "FULL_TABLE" in told(replace(STORED, slot=""), found=found)
+
+
 def test_another_server_or_an_older_state() -> None:
     """The system's id, the end of its log, and its timeline tell."""
     assert "another server" in told(identity=replace(HERE, system_id="9"))

@@ -1,0 +1,1 @@
+"""replication.method=FULL_TABLE: every run copies every table, and deletes what has gone."""
