@@ -98,9 +98,7 @@ class LogReader:
 
     def aim(self, watermarks: Mapping[Place, tuple[int, int]]) -> None:
         """Go on to these ends; partitions that are new are read from their beginning."""
-        self.add(
-            {place: ends for place, ends in watermarks.items() if place not in self.assigned}, from_beginning=True
-        )
+        self.add({place: ends for place, ends in watermarks.items() if place not in self.assigned}, from_beginning=True)
         for place, (low, high) in watermarks.items():
             if self._next.get(place, low) < high:
                 self._ends[place] = high

@@ -1,4 +1,4 @@
-"""`verify`: what differs between a table and its topic, exactly, also beside a stream; and what `--repair` makes of it."""
+"""`verify`: what differs between a table and its topic, exactly, beside a stream too; and `--repair`."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class Comparison:
         file = self._file
         for look in range(_LOOKS):
             for table in ("rows", "held", "chosen", "differing"):
-                file.execute(f"DELETE FROM {table}")  # noqa: S608 (names of ours)
+                file.execute(f"DELETE FROM {table}")
             self._read = self._ground.steps.begin(f"{self.result.table}: reading rows")
             read_before = self.result.rows_read
             self._catch_up(self._look.rows(self._hashing, suspects, self._take))

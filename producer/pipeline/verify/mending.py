@@ -41,7 +41,7 @@ def demand(settings: Settings) -> None:
         raise OperatorError(
             f"the replication slot {found.name} is read by pid {found.active_pid}: a repair beside a running producer "
             "could put a row behind a younger change of it",
-            remedy="stop that producer for the moment: `verify --repair` streams in its place until the repair is done, "
+            remedy="stop that producer for the moment: `verify --repair` streams in its place until that is done, "
             "and it goes on from there; without --repair, verify may run at any time",
         )
 

@@ -24,7 +24,7 @@ Sums = dict[int, tuple[int, int, int]]
 
 
 class TopicState:
-    """One table's topic, folded: `last` at the end that was read, `then` where that is not what the moment saw.
+    """One table's topic, folded: `last` at the end that was read, `aside` where that is not what the moment saw.
 
     Before the first moment the fold forgets what is gone, unless `start` does not show that it went.
     """
@@ -38,16 +38,16 @@ class TopicState:
         """Some record did not hold all its columns."""
         # An empty name is a file of its own that nobody else sees.
         self.file = sqlite3.connect("", isolation_level=None)
-        """`last`, `then`, `moving`; a comparison has its own tables beside them."""
+        """`last`, `aside`, `moving`; a comparison has its own tables beside them."""
         self.file.execute("PRAGMA journal_mode = OFF")
         self.file.execute("PRAGMA synchronous = OFF")
         self.file.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        for name in ("last", "then"):
+        for name in ("last", "aside"):
             self.file.execute(f"CREATE TABLE {name} ({_COLUMNS}, PRIMARY KEY (key, part)) WITHOUT ROWID")
         self.file.execute("CREATE TABLE moving (key BLOB PRIMARY KEY) WITHOUT ROWID")
         self.file.execute(
-            f"CREATE VIEW state AS SELECT * FROM then WHERE live UNION ALL SELECT * FROM last WHERE live "
-            "AND NOT EXISTS (SELECT 1 FROM then WHERE then.key = last.key AND then.part = last.part)"
+            "CREATE VIEW state AS SELECT * FROM aside WHERE live UNION ALL SELECT * FROM last WHERE live "
+            "AND NOT EXISTS (SELECT 1 FROM aside WHERE aside.key = last.key AND aside.part = last.part)"
         )
         self.file.execute("BEGIN")
 
@@ -74,7 +74,7 @@ class TopicState:
         """
         self._moment = moment
         self.file.create_function("shows", 2, moment.shows)
-        self.file.execute("DELETE FROM then")
+        self.file.execute("DELETE FROM aside")
         self.file.execute("DELETE FROM moving")
         self.file.execute("INSERT OR IGNORE INTO moving SELECT key FROM last WHERE NOT shows(xid, lsn)")
 
@@ -121,9 +121,9 @@ class TopicState:
         if record.key is None:
             emptied = self._images.emptied(record)
             if moment.shows(emptied.xid, emptied.lsn):
-                self.file.execute("DELETE FROM then WHERE part = ?", (part,))
+                self.file.execute("DELETE FROM aside WHERE part = ?", (part,))
             else:
-                self.file.execute("INSERT OR IGNORE INTO then SELECT * FROM last WHERE part = ?", (part,))
+                self.file.execute("INSERT OR IGNORE INTO aside SELECT * FROM last WHERE part = ?", (part,))
             self.file.execute("DELETE FROM last WHERE part = ?", (part,))
             return
         key = self._images.key(record)
@@ -137,8 +137,8 @@ class TopicState:
         if shown:
             self._keep(state)
         else:
-            self.file.execute("INSERT OR IGNORE INTO then SELECT * FROM last WHERE key = ? AND part = ?", state[:2])
-            self.file.execute(f"INSERT OR IGNORE INTO then VALUES ({_PLACES})", _gone(key, part))
+            self.file.execute("INSERT OR IGNORE INTO aside SELECT * FROM last WHERE key = ? AND part = ?", state[:2])
+            self.file.execute(f"INSERT OR IGNORE INTO aside VALUES ({_PLACES})", _gone(key, part))
             self.file.execute(_KEEP.format("last"), state)
         if held.reread or (not shown and (held.xid is None or self._compacted)):
             # Younger than its transaction; read at we know not which moment; or what was before it is compacted away.
@@ -147,8 +147,8 @@ class TopicState:
     def _keep(self, state: _State) -> None:
         """What the moment shows; it may come again behind what the moment does not show."""
         self.file.execute(_KEEP.format("last"), state)
-        if self.file.execute("SELECT 1 FROM then WHERE key = ? AND part = ?", state[:2]).fetchone():
-            self.file.execute(_KEEP.format("then"), state)
+        if self.file.execute("SELECT 1 FROM aside WHERE key = ? AND part = ?", state[:2]).fetchone():
+            self.file.execute(_KEEP.format("aside"), state)
 
     def _live(self, key: bytes, part: int) -> int | None:
         found = self.file.execute("SELECT live FROM last WHERE key = ? AND part = ?", (key, part)).fetchone()
@@ -167,4 +167,3 @@ _KEEP = f"INSERT OR REPLACE INTO {{}} VALUES ({_PLACES})"
 def _gone(key: bytes, part: int) -> _State:
     """A key that nothing is known of, or that a tombstone alone has ended."""
     return (key, part, 0, None, 0, 0, 0, None, 0)
-

@@ -25,6 +25,9 @@ def test_a_digest_is_the_head_of_the_md5() -> None:
 
 
 SEMANTIC = "io.debezium.time."
+ZONED = {"type": "string", "connect.name": f"{SEMANTIC}ZonedTimestamp"}
+INTERVAL = {"type": "string", "connect.name": f"{SEMANTIC}Interval"}
+VARIABLE = {"type": "record", "connect.name": "io.debezium.data.VariableScaleDecimal"}
 
 
 @pytest.mark.parametrize(
@@ -37,15 +40,15 @@ SEMANTIC = "io.debezium.time."
         ("float", 1.5, "3ff8000000000000"),
         ("bytes", b"\x00\xff", "00ff"),
         ({"type": "bytes", "logicalType": "decimal", "scale": 2}, Decimal("1.10"), "1.10"),
-        ({"type": "record", "connect.name": "io.debezium.data.VariableScaleDecimal"}, {"scale": 5, "value": b"\x02\x49\xf0"}, "1.50000"),
+        (VARIABLE, {"scale": 5, "value": b"\x02\x49\xf0"}, "1.50000"),
         ({"type": "int", "connect.name": f"{SEMANTIC}Date"}, 10957, "00000000"),
         ({"type": "int", "connect.name": f"{SEMANTIC}Date"}, 2**31 - 1, "7fffffff"),
         ({"type": "long", "connect.name": f"{SEMANTIC}Timestamp"}, 946684800001, "00000000000003e8"),
         ({"type": "long", "connect.name": f"{SEMANTIC}MicroTimestamp"}, -(2**63), "8000000000000000"),
         ({"type": "long", "connect.name": f"{SEMANTIC}NanoTimestamp"}, 946684800000001000, "0000000000000001"),
-        ({"type": "string", "connect.name": f"{SEMANTIC}ZonedTimestamp"}, "2000-01-01T00:00:00.000001Z", "0000000000000001"),
-        ({"type": "string", "connect.name": f"{SEMANTIC}ZonedTimestamp"}, "infinity", "infinity"),
-        ({"type": "string", "connect.name": f"{SEMANTIC}Interval"}, "P1Y2M-3DT0H0M-0.5S", "fffffffffff85ee0fffffffd0000000e"),
+        (ZONED, "2000-01-01T00:00:00.000001Z", "0000000000000001"),
+        (ZONED, "infinity", "infinity"),
+        (INTERVAL, "P1Y2M-3DT0H0M-0.5S", "fffffffffff85ee0fffffffd0000000e"),
         ({"type": "string", "connect.name": "io.debezium.data.Json"}, '{"a": 1}', '{"a": 1}'),
         ({"type": "array", "items": ["null", "int"]}, [1, None], "[1, None]"),
         ({"type": "record", "name": "address"}, {"street": "x", "added": None}, "{'street': 'x'}"),

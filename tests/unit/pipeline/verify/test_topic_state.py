@@ -57,7 +57,8 @@ class Topic:
         tombstone: bool = False, part: int = 0, header: str = "", number: int = 2,
     ) -> RawRecord:  # fmt: skip
         self._offset += 1
-        after = None if op in "dt" else {"id": id_} | ({"v": v} if number == 2 else {})
+        row: dict[str, object] = {"id": id_, "v": v}
+        after = None if op in "dt" else row
         source = SOURCE | {"txId": xid, "commit_lsn": lsn, "ordinal": 1}
         value = {"before": None, "after": after, "source": source, "op": op}
         return RawRecord(
