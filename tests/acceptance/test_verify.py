@@ -55,13 +55,13 @@ def put(command: Command, *records: tuple[int, bytes, bytes | None], table: str 
 
 
 def tamper(command: Command) -> None:
-    """Another value for 5, nothing for 7, and a row 1007 that is not in the table."""
+    """Another value for 5, nothing for 7, and a row 5007 that is not in the table."""
     last = raw(command)
     changed, gone = last[5], last[7]
     assert changed.key is not None
     assert gone.key is not None
     assert changed.key[5:] == b"\x0a"
-    extra = changed.key[:5] + b"\xde\x0f"
+    extra = changed.key[:5] + b"\x9e\x4e"
     put(
         command,
         (changed.partition, changed.key, last[6].value), (gone.partition, gone.key, None), (0, extra, last[6].value),
@@ -94,13 +94,13 @@ def test_each_difference_is_found_and_repaired(source: Source, command: Command,
 
     tamper(command)
     document = verified(command, settings=settings, code=4)
-    assert differences(document) == {"missing": [7], "extra": [1007], "different": [5]}
+    assert differences(document) == {"missing": [7], "extra": [5007], "different": [5]}
     assert document["totals"] == {"missing": 1, "extra": 1, "different": 1}
     (other, table) = document["tables"]
     assert (other["equal"], table["equal"]) == (True, False)
     assert 0 < table["buckets_read"] <= 3
     assert 0 < table["rows_read"] < 4000, "only buckets that differ are read"
-    assert verified(command, "other", settings=settings)["tables"] == [other | {"position": _position(command)}]
+    assert [found["table"] for found in verified(command, "other")["tables"]] == ["public.other"]
 
     before = len(command.records("public.t"))
     document = verified(command, "--repair", settings=settings)
@@ -109,21 +109,18 @@ def test_each_difference_is_found_and_repaired(source: Source, command: Command,
     records: list[Any] = command.records("public.t")
     rows = {row["id"]: row["v"] for row in folded(records)[f"{command.prefix}.public.t"].values()}
     assert rows == dict(source.rows("SELECT id, v FROM t"))
-    sent = sorted(records, key=lambda record: record.timestamp_ms)[before:]
+    ordered = sorted(records, key=lambda record: record.timestamp_ms)
+    sent = ordered[before:]
     assert sorted((record.key["id"], record.value and record.value["op"]) for record in sent if record.value) == [
-        (5, "r"), (7, "r"), (1007, "d"),
+        (5, "r"), (7, "r"), (5007, "d"),
     ]  # fmt: skip
-    assert [record.key["id"] for record in sent if record.value is None] == [1007]
-    last = max(record.value["source"]["commit_lsn"] for record in records[:before] if record.value)
+    assert [record.key["id"] for record in sent if record.value is None] == [5007]
+    last = max(record.value["source"]["commit_lsn"] for record in ordered[:before] if record.value)
     for record in sent:
         if record.value:
             place = record.value["source"]
             assert (place["ordinal"], place["snapshot"]) == (0, "incremental")
             assert place["commit_lsn"] >= last
-
-
-def _position(command: Command) -> str:
-    return str(verified(command, "other")["tables"][0]["position"])
 
 
 @pytest.mark.parametrize("settings", [{}, COMPACTED], ids=["delete", "compacted"])
@@ -179,7 +176,7 @@ HASHED = {
     "price": "9.9", "varbit": "B'00101'",
 }  # fmt: skip
 READ = {
-    "integer[]": "'{1,NULL}'", "address": "ROW('a', NULL)", "money": "'-1234.50'", "point": "'(1.5,-2)'",
+    "integer[]": "'{1,NULL}'", "address": '\'("a b",)\'', "money": "'-1234.50'", "point": "'(1.5,-2)'",
     "bit(2)": "B'10'", "timetz": "'13:51:30.5+02'",
 }  # fmt: skip
 
@@ -253,7 +250,7 @@ def test_columns_that_a_record_does_not_hold(source: Source, command: Command) -
     source.execute("UPDATE t SET v = -v WHERE id <= 3")
     run_once(command, settings)
     document = verified(command, settings=settings)
-    assert document["tables"][0]["rows_read"] == 10
+    assert document["tables"][0]["rows_read"] == 3
     last = raw(command)
     assert last[4].key is not None
     put(command, (0, last[4].key, last[5].value))

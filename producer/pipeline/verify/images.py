@@ -61,6 +61,8 @@ class _Layout:
                 "a topic's value schema is no envelope of ours", remedy="does another program write to the topic?"
             ) from error
         self.schema: Schema = fastavro.parse_schema({**whole, "fields": fields})
+        # Of a row that was walked just now, nothing but its columns is known.
+        self.images: Schema = fastavro.parse_schema({**whole, "fields": fields[: _WANTED.index("source")]})
 
 
 class Images:
@@ -155,7 +157,7 @@ class Images:
 
     def row(self, value: bytes, hidden: str | None) -> Digest:
         """The digest of a row that was walked just now by the table's own plan, without some columns."""
-        body: Any = fastavro.schemaless_reader(io.BytesIO(value[FRAME:]), self._own.schema, None)
+        body: Any = fastavro.schemaless_reader(io.BytesIO(value[FRAME:]), self._own.images, None)
         return self._digest(body["after"], self._own, hidden)
 
     def _digest(self, after: dict[str, Any], layout: _Layout, hidden: str | None) -> Digest:
