@@ -14,21 +14,21 @@ from producer.errors import NotSettled
 from producer.pipeline.reconcile import topic_keys
 from producer.pipeline.snapshot import poison
 from producer.pipeline.tables.plans import Plans, Shape
-from producer.pipeline.verify.images import Images
 from producer.pipeline.verify.moment import Moment
 from producer.pipeline.verify.passing import Passing
 from producer.pipeline.verify.progress import Steps
 from producer.pipeline.verify.result import KINDS, MOST_KEYS, TableResult
-from producer.pipeline.verify.table_look import Hashing, TableLook
-from producer.pipeline.verify.texts import MOST_BUCKETS
-from producer.pipeline.verify.topic_state import TopicState
+from producer.pipeline.verify.sides.images import Images
+from producer.pipeline.verify.sides.table_look import Hashing, TableLook
+from producer.pipeline.verify.sides.texts import MOST_BUCKETS
+from producer.pipeline.verify.sides.topic_state import TopicState
 from producer.schema import avro
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.sink.consume import Follower
 from producer.sink.kafka import KafkaSink
 from producer.source.catalog import Table
-from producer.source.wire import Connection, Server
+from producer.source.wire import Server
 from producer.transcode.plan import FormError
 from producer.transcode.walker import Walker
 
@@ -72,7 +72,6 @@ class Ground:
     settings: Settings
     clock: Clock
     server: Server
-    connection: Connection
     sink: KafkaSink
     plans: Plans
     passing: Passing

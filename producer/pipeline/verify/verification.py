@@ -6,6 +6,7 @@ Room: pipeline (IO through the stages it makes). docs/DESIGN.md, "Verify".
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -26,7 +27,7 @@ from producer.settings import Settings
 from producer.sink.kafka import KafkaSink
 from producer.source import catalog, preflight, slot
 from producer.source.catalog import Table
-from producer.source.wire import Connection, connect
+from producer.source.wire import Connection, connect, explained
 
 _log = observe.logger("producer.verify")
 
@@ -54,6 +55,8 @@ class Verification:
         """
         result = Result()
         with ExitStack() as stack:
+            # Any question to the catalogue may find the connection gone.
+            stack.enter_context(explained(self._server, "asking the catalogue"))
             connection = stack.enter_context(connect(self._server))
             preflight.demand(preflight.server(slot.identify(connection), "logical"))
             sink = stages.sink(self._settings)
@@ -64,16 +67,22 @@ class Verification:
             steps = stack.enter_context(Steps(self._clock, self._settings.log_format))
             passing = Passing(connection, self._server, self._settings.slot_name, self._clock)
             ground = Ground(
-                settings=self._settings, clock=self._clock, server=self._server, connection=connection, sink=sink,
+                settings=self._settings, clock=self._clock, server=self._server, sink=sink,
                 plans=Plans(self._settings, registry), passing=passing, steps=steps,
             )  # fmt: skip
             found: list[TableResult] = []
             for table, shape in self._comparable(connection, sink, result.refused):
-                with contextlib.closing(Comparison(ground, table, shape)) as comparison:
-                    comparison.run()
-                    found.append(comparison.result)
-                    if repairs is not None:
-                        repairs.note((table.schema, table.name), comparison.keys())
+                try:
+                    with contextlib.closing(Comparison(ground, table, shape)) as comparison:
+                        comparison.run()
+                        found.append(comparison.result)
+                        if repairs is not None:
+                            repairs.note((table.schema, table.name), comparison.keys())
+                except sqlite3.OperationalError as error:
+                    raise OperatorError(
+                        f"table {table.qualified_name}: the temporary file of its comparison: {error}",
+                        remedy="the topic's keys, some 100 bytes each, must have room where TMPDIR points to",
+                    ) from error
             result.tables = found
             result.behind = passing.behind
         return result

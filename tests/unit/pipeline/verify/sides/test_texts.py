@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from producer.pipeline.verify.texts import bucket, digest, row_text, text_of
+from producer.pipeline.verify.sides.texts import bucket, digest, row_text, text_of
 
 
 def test_a_row_is_printed_as_postgresql_prints_it() -> None:

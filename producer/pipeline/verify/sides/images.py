@@ -17,7 +17,7 @@ from fastavro.types import Schema
 
 from producer.errors import DecodeError
 from producer.pipeline.reconcile.topic_keys import FRAME, demand_same, not_ours
-from producer.pipeline.verify.texts import Digest, Text, bucket, digest, row_text, text_of
+from producer.pipeline.verify.sides.texts import Digest, Text, bucket, digest, row_text, text_of
 from producer.schema.avro import TableSchema
 from producer.schema.topics import avro_name
 from producer.sink.protocol import RawRecord

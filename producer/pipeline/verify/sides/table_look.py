@@ -17,8 +17,8 @@ from psycopg import sql
 from producer.errors import PostgresUnavailable
 from producer.events import Relation
 from producer.pipeline.verify.moment import Moment
-from producer.pipeline.verify.texts import bucket_of, expression, half, hash_of
-from producer.pipeline.verify.topic_state import Sums
+from producer.pipeline.verify.sides.texts import bucket_of, expression, half, hash_of
+from producer.pipeline.verify.sides.topic_state import Sums
 from producer.schema.types import Modes
 from producer.settings import Settings
 from producer.source import catalog, visibility

@@ -10,8 +10,8 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
-from producer.pipeline.verify.images import Held, Images
 from producer.pipeline.verify.moment import Moment
+from producer.pipeline.verify.sides.images import Held, Images
 from producer.sink.protocol import RawRecord
 
 _COLUMNS = "key BLOB, part INT, lsn INT, xid INT, a INT, b INT, bucket INT, hidden TEXT, live INT"

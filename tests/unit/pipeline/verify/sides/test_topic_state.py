@@ -12,10 +12,10 @@ import pytest
 
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
-from producer.pipeline.verify.images import Images
 from producer.pipeline.verify.moment import Moment
-from producer.pipeline.verify.texts import digest, row_text
-from producer.pipeline.verify.topic_state import TopicState
+from producer.pipeline.verify.sides.images import Images
+from producer.pipeline.verify.sides.texts import digest, row_text
+from producer.pipeline.verify.sides.topic_state import TopicState
 from producer.schema import avro
 from producer.schema.types import Modes
 from producer.sink.protocol import RawRecord
