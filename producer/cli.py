@@ -162,9 +162,11 @@ def grants(settings: Settings) -> None:
 
 @_command("verify")
 @click.argument("tables", nargs=-1, metavar="[TABLE]...")
-def verify(settings: Settings, tables: tuple[str, ...]) -> None:
-    """Compare tables with topics."""
-    raise commands.not_yet("verify", "compare the topics' content by a consumer of your own for now")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--repair", is_flag=True, help="Send again what differs; no producer may be running.")
+def verify(settings: Settings, tables: tuple[str, ...], as_json: bool, repair: bool) -> int:
+    """Compare tables with topics at one position, all selected ones unless some are named; 4 when they differ."""
+    return commands.verify(settings, SystemClock(), tables, as_json=as_json, repair=repair)
 
 
 @_command("worker")

@@ -23,7 +23,8 @@ Room: errors (pure, the lowest tier; imports nothing of the package).
         ├── AnotherRun                another full-table run of this connector is under way
         ├── KafkaUnavailable
         ├── ProducerFenced            another producer has our transactional.id, or had it a moment ago
-        └── RegistryUnavailable
+        ├── RegistryUnavailable
+        └── NotSettled                what is compared does not come to rest
 
 Anything else that escapes is a bug: exit 1.
 """
@@ -155,3 +156,7 @@ class ProducerFenced(TemporaryError):
 
 class RegistryUnavailable(TemporaryError):
     """The schema registry cannot be reached or answers with a server error."""
+
+
+class NotSettled(TemporaryError):
+    """A comparison found no moment at which table and topic can be compared."""

@@ -3,5 +3,6 @@
 from producer.commands.check import check
 from producer.commands.grants import grants
 from producer.commands.look import drop_slot, not_yet, schemas, status, tail
+from producer.commands.verify import verify
 
-__all__ = ["check", "drop_slot", "grants", "not_yet", "schemas", "status", "tail"]
+__all__ = ["check", "drop_slot", "grants", "not_yet", "schemas", "status", "tail", "verify"]

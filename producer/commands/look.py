@@ -222,12 +222,21 @@ def tail(settings: Settings, tables: Sequence[str], more: Sequence[str], *, once
 
 
 def _topic(settings: Settings, table: str) -> str:
+    return topics.topic_name(settings.topic_prefix, *table_names(table))
+
+
+def table_names(table: str) -> tuple[str, str]:
+    """Schema and name of a table as the command line names it; without a schema it is public's.
+
+    Raises:
+        SettingsError: it names none.
+    """
     schema, dot, name = table.partition(".")
     if not dot:
         schema, name = "public", table
     if not name or not schema:
         raise SettingsError(f"{table!r} is no table", remedy="name it as schema.table")
-    return topics.topic_name(settings.topic_prefix, schema, name)
+    return schema, name
 
 
 def drop_slot(settings: Settings, clock: Clock) -> None:

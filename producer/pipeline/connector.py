@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from producer.clock import Clock
 from producer.observe import Counters
 from producer.pipeline.health.retention import Retention
+from producer.pipeline.repairs import Repairs
 from producer.pipeline.side.dead_letters import DeadLetters
 from producer.pipeline.side.topics import SideTopics
 from producer.pipeline.skips import Skips
@@ -37,3 +38,5 @@ class Connector:
     skips: Skips
     unseen: set[int] = field(default_factory=set)
     """Transactions (32-bit ids) that were produced, and not yet seen to be visible in the source."""
+    repairs: Repairs = field(default_factory=Repairs)
+    """What a comparison found to differ: read beside the stream, and only that sent again."""

@@ -26,6 +26,7 @@ from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.full_table.table_run import FullTableRun
 from producer.pipeline.health.retention import Retention
+from producer.pipeline.repairs import Repairs
 from producer.pipeline.side import dead_letters
 from producer.pipeline.side.dead_letters import DeadLetters
 from producer.pipeline.side.topics import SideTopics
@@ -58,7 +59,14 @@ class Runner:
     """One connector: one database, one slot, one sink."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, stop: Stop, *, once: bool = False, skips: Iterable[Position] = ()
+        self,
+        settings: Settings,
+        clock: Clock,
+        stop: Stop,
+        *,
+        once: bool = False,
+        skips: Iterable[Position] = (),
+        repairs: Repairs | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -79,6 +87,7 @@ class Runner:
         self._again = settings.snapshot_mode == "always"
         """Everything is to be read, whatever was read before: at the start, not behind a fault."""
         self._unseen: set[int] = set()
+        self._repairs = repairs or Repairs()
 
     def run(self) -> None:
         """Work until told to stop, or until `once` is done.
@@ -132,7 +141,7 @@ class Runner:
             settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters, server=self._server,
             walker=Walker(), block=self._block, side=self._side,
             dead_letters=DeadLetters(self._settings, sink, self.counters), retention=self._retention, skips=self._skips,
-            unseen=self._unseen,
+            unseen=self._unseen, repairs=self._repairs,
         )  # fmt: skip
         tables = Tables(self._settings, sink, registry, connector.walker)
         with ExitStack() as stack:

@@ -57,6 +57,7 @@ class LogReader:
         except KafkaException as error:
             raise refused_settings(error, "consumer") from error
         self._ends: dict[Place, int] = {}
+        self._next: dict[Place, int] = {}
         self.assigned: set[Place] = set()
         """The topics and partitions that are read."""
 
@@ -95,9 +96,16 @@ class LogReader:
             self._consumer.incremental_assign(places)
             self.assigned.update(watermarks)
 
+    def aim(self, watermarks: Mapping[Place, tuple[int, int]]) -> None:
+        """Go on to these ends; partitions that are new are read from their beginning."""
+        self.add({place: ends for place, ends in watermarks.items() if place not in self.assigned}, from_beginning=True)
+        for place, (low, high) in watermarks.items():
+            if self._next.get(place, low) < high:
+                self._ends[place] = high
+
     @property
     def behind(self) -> bool:
-        """True while a partition has not reached the end that it had when it was added."""
+        """True while a partition has not reached the end that it had when it was added, or aimed at."""
         return bool(self._ends)
 
     def poll(self, *, to_end: bool = False) -> Iterator[RawRecord]:
@@ -124,6 +132,7 @@ class LogReader:
         self._consumer.close()
 
     def _reached(self, place: Place, offset: int) -> None:
+        self._next[place] = offset
         if place in self._ends and offset >= self._ends[place]:
             del self._ends[place]
 
@@ -162,24 +171,49 @@ def read_to_end(
 
 def scan(config: Mapping[str, object], topic: str, stall_s: float) -> Iterator[Sequence[RawRecord]]:
     """What `read_to_end` reads, in turns: a topic of any size. Raises as it does, once nothing came for `stall_s`."""
-    found = watermarks(config, topic, stall_s)
-    reader = LogReader({**_SMALL, **config, "isolation.level": "read_committed"}, stall_s)
+    follower = Follower(config, topic, stall_s)
     try:
-        reader.add(found, from_beginning=True)
+        yield from follower.to_end(beyond=False)
+    finally:
+        follower.close()
+
+
+class Follower:
+    """Reads a topic in turns, to its end of now, and later on from there."""
+
+    def __init__(self, config: Mapping[str, object], topic: str, stall_s: float) -> None:
+        """Nothing is read yet."""
+        self._config = config
+        self._topic = topic
+        self._stall_s = stall_s
+        self._reader = LogReader({**_SMALL, **config, "isolation.level": "read_committed"}, stall_s)
+
+    def to_end(self, *, beyond: bool = True) -> Iterator[Sequence[RawRecord]]:
+        """What is new, up to the end of this moment at least; `beyond` it too, where more has come meanwhile.
+
+        Behind another's open transaction this waits for its end.
+
+        Raises:
+            OperatorError: the topic is not there, or not for us.
+            KafkaUnavailable: nothing came for `stall_s`, and the end was not reached.
+        """
+        self._reader.aim(watermarks(self._config, self._topic, self._stall_s))
         came_at = time.monotonic()
-        while reader.behind:
-            records = list(reader.poll(to_end=True))
+        while self._reader.behind:
+            records = list(self._reader.poll(to_end=not beyond))
             now = time.monotonic()
             if records:
                 came_at = now
-            elif now - came_at > stall_s:
+            elif now - came_at > self._stall_s:
                 raise KafkaUnavailable(
-                    f"topic {topic} could not be read to its end: nothing came for {stall_s:.0f} s",
+                    f"topic {self._topic} could not be read to its end: nothing came for {self._stall_s:.0f} s",
                     remedy="are the brokers up? Another producer's open transaction holds readers back too",
                 )
             yield records
-    finally:
-        reader.close()
+
+    def close(self) -> None:
+        """End the consumer."""
+        self._reader.close()
 
 
 def watermarks(

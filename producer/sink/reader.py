@@ -145,18 +145,19 @@ def as_json(record: Record) -> dict[str, object]:
         "partition": record.partition,
         "offset": record.offset,
         "timestamp_ms": record.timestamp_ms,
-        "key": _plain(record.key),
-        "value": _plain(record.value),
+        "key": plain(record.key),
+        "value": plain(record.value),
         "headers": [[name, _header(value)] for name, value in record.headers],
     }
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """A decoded value as JSON can hold it."""
     match value:
         case dict():
-            return {str(name): _plain(item) for name, item in value.items()}
+            return {str(name): plain(item) for name, item in value.items()}
         case list():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case bytes():
             return base64.b64encode(value).decode()
         case float() if math.isnan(value):

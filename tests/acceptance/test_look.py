@@ -25,7 +25,7 @@ def test_help_and_version_everywhere(command: Command, name: str) -> None:
     assert "pg-producer" in version.stdout
 
 
-@pytest.mark.parametrize("arguments", [("verify",), ("worker",)])
+@pytest.mark.parametrize("arguments", [("worker",)])
 def test_what_is_not_there_yet_says_so(command: Command, arguments: tuple[str, ...]) -> None:
     """Exit 2, and what to do meanwhile."""
     done = command.run(*arguments)

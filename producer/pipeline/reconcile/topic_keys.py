@@ -68,6 +68,31 @@ def demand_whole(settings: Settings, table: Table) -> None:
         )
 
 
+def not_ours(record: RawRecord) -> OperatorError:
+    """What is told of a record that a table with a key does not send."""
+    return OperatorError(
+        f"topic {record.topic} [{record.partition}], offset {record.offset}: a record whose key is not as "
+        "pg-producer writes it for the table of now: its keys cannot be compared",
+        remedy="did the table have no key before, or does another program write there? Delete the topic (or set "
+        "another topic.prefix), `pg-producer slot drop` (not with FULL_TABLE), and run again for a new snapshot",
+    )
+
+
+def demand_same(topic: str, number: int, found: str, wanted: str) -> None:
+    """Refuse keys of another schema than the one of now.
+
+    Raises:
+        OperatorError: they cannot be compared.
+    """
+    if json.loads(found) != json.loads(wanted):
+        raise OperatorError(
+            f"topic {topic} holds keys of another schema (id {number}): the table's key was changed, and "
+            "they cannot be compared with those of now",
+            remedy="delete the topic (or set another topic.prefix), `pg-producer slot drop` (not with FULL_TABLE), "
+            "and run again for a new snapshot",
+        )
+
+
 class TopicKeys:
     """Read once, then struck out one by one; what is left is given partition by partition.
 
@@ -146,7 +171,7 @@ class TopicKeys:
                 self._file.execute("DELETE FROM k WHERE part = ?", (record.partition,))
                 continue
             if len(record.key) < FRAME or record.key[0]:
-                raise self._not_ours(record)
+                raise not_ours(record)
             schema = None if self._deletes(record) else int.from_bytes(record.key[1:FRAME], "big")
             last[record.key[FRAME:], record.partition] = schema
         dead = [place for place, schema in last.items() if schema is None]
@@ -162,27 +187,12 @@ class TopicKeys:
 
     def _emptied(self, record: RawRecord) -> None:
         if record.value is None or self._op(record) != "t":
-            raise self._not_ours(record)
+            raise not_ours(record)
 
     def _op(self, record: RawRecord) -> object:
         value: Any = self._decoder.decode(record).value
         return value.get("op") if isinstance(value, dict) else None
 
-    def _not_ours(self, record: RawRecord) -> OperatorError:
-        return OperatorError(
-            f"topic {self._topic} [{record.partition}], offset {record.offset}: a record whose key is not as "
-            "pg-producer writes it for the table of now: its keys cannot be compared",
-            remedy="did the table have no key before, or does another program write there? Delete the topic (or set "
-            "another topic.prefix), `pg-producer slot drop` (not with FULL_TABLE), and run again for a new snapshot",
-        )
-
     def _demand_same(self, number: int) -> None:
-        if number == int.from_bytes(self._key_frame[1:FRAME], "big"):
-            return
-        if json.loads(self._schema_of(number)) != json.loads(self._key_schema):
-            raise OperatorError(
-                f"topic {self._topic} holds keys of another schema (id {number}): the table's key was changed, and "
-                "they cannot be compared with those of now",
-                remedy="delete the topic (or set another topic.prefix), `pg-producer slot drop` (not with FULL_TABLE), "
-                "and run again for a new snapshot",
-            )
+        if number != int.from_bytes(self._key_frame[1:FRAME], "big"):
+            demand_same(self._topic, number, self._schema_of(number), self._key_schema)

@@ -350,11 +350,10 @@ class SnapshotCopy:
             self._dead_letters.demand_fit(plan.topic, self._walker.key, self._walker.value, spare=_MARKER_BYTES)
         except ConversionError as error:
             made = poison_copy.letter(self._dead_letters, self._walker, copy.shape, row, error, self._position)
-            self._sink.send(made.topic, made.key, made.value, part.group, headers=made.headers)
-            part.sent(0)
-            if copy.leaves_out is not None:
-                # The row is there, whether or not it goes out.
-                copy.leaves_out(made.key)
+            # Asked in any case: the row is there, whether or not it goes out.
+            if copy.leaves_out is None or not copy.leaves_out(made.key):
+                self._sink.send(made.topic, made.key, made.value, part.group, headers=made.headers)
+                part.sent(0)
             return False
         return True
 

@@ -46,7 +46,7 @@ def letter(
         Letter(
             error=error,
             topic=shape.plan.topic,
-            key=_key(walker, shape, row, at) if len(fields) == len(names) else None,
+            key=key_of(walker, shape, row, at) if len(fields) == len(names) else None,
             table=shape.relation.qualified_name,
             row={
                 name: json.dumps(copytext.text(field), ensure_ascii=False).encode()
@@ -60,8 +60,8 @@ def letter(
     )
 
 
-def _key(walker: Walker, shape: Shape, row: bytes, at: Lsn) -> bytes | None:
-    """That of a row with nothing else in it."""
+def key_of(walker: Walker, shape: Shape, row: bytes, at: Lsn) -> bytes | None:
+    """The key of a row with nothing else in it; None: it cannot be made."""
     places = frozenset(shape.plan.key)
     columns = tuple(replace(column, nullable=place not in places) for place, column in enumerate(shape.plan.columns))
     keys = frozenset(place for place, one in enumerate(shape.relation.read_columns) if one.name in shape.relation.key)

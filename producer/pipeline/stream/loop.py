@@ -118,6 +118,13 @@ class StreamLoop:
             unseen=connector.unseen,
             splice=self._splice,
         )
+        self._repairs = connector.repairs
+        for unread in wanted:
+            # Whoever is read whole needs no repair.
+            self._repairs.done((unread.table.schema, unread.table.name))
+        for table in tables.chosen:
+            if (table.schema, table.name) in self._repairs:
+                self._later.want(Unread(table))
         self._upkeep = Upkeep(
             connector=connector,
             stream=stream,
@@ -339,6 +346,8 @@ class StreamLoop:
             self._sink.flush(_FLUSH_SECONDS)
             self._upkeep.serve()
         whole = False
+        names = unread.table.schema, unread.table.name
+        leaves_out = self._repairs.leaves_out(names, leaves_out)
         with ExitStack() as stack:
             compared = self._compared(stack, unread.table, at, leaves_out)
             copy = SnapshotCopy(
@@ -354,13 +363,15 @@ class StreamLoop:
                 if not whole:
                     self._progress.give_up()
         self._walker.clock(times(self._clock.time_us()))
+        if whole and not unseen and not unread.waiting:
+            self._repairs.done(names)
         return not unseen and not self._stop.requested
 
     def _compared(
         self, stack: ExitStack, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool] | None
     ) -> Reconciliation | None:
         """The comparison of the table with its topic, where one is due: all that was handed over is acked."""
-        reconciles = self._progress.position.reconcile
+        reconciles = self._progress.position.reconcile or (table.schema, table.name) in self._repairs
         shape = self._tables.prepare(self._catalog, [table]).get(table.oid) if reconciles else None
         settings = self._connector.settings
         if shape is None or not shape.plan.key or "d" in settings.skipped_operations:

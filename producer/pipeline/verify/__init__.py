@@ -1,0 +1,1 @@
+"""Tables compared with their topics: docs/DESIGN.md, "Verify"."""
