@@ -15,7 +15,7 @@ from producer.errors import ProducerError
 from producer.sink.client_log import client_logger
 from producer.sink.consume import consumer_config, read_to_end, scan, watermarks
 from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, OnDelivery, RawRecord, record_size
-from producer.sink.topics import Topics
+from producer.sink.topics import Topics, TopicSize
 from producer.sink.transactional import KafkaTransactions, transactional_config
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
@@ -224,6 +224,10 @@ class KafkaSink:
         """Where the log of each partition begins."""
         found = watermarks(self.consumer, topic, _REQUEST_SECONDS)
         return {partition: low for (_, partition), (low, _) in found.items()}
+
+    def topic_sizes(self, names: Sequence[str]) -> dict[str, TopicSize]:
+        """Partitions and records of those topics that are there."""
+        return self._topics.sizes(names)
 
     def ping(self, timeout_s: float) -> int:
         """How many brokers answer for the cluster."""

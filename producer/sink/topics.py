@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
     AdminClient,
     ClusterMetadata,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -58,6 +60,16 @@ def ask_cluster(
             turn *= 2
         else:
             return metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSize:
+    """How large a topic is."""
+
+    partitions: int
+    records: int | None
+    """From the first offset to the end: on a compacted topic fewer are there, and a Kafka transaction's end counts;
+    None: it cannot be told now."""
 
 
 class Topics:
@@ -107,6 +119,31 @@ class Topics:
         """One of the brokers' configuration; None when it may not be read."""
         number = min(self.ask(_REQUEST_SECONDS).brokers)
         return self._described(ConfigResource(ResourceType.BROKER, str(number)), f"broker {number}")
+
+    def sizes(self, names: Sequence[str]) -> dict[str, TopicSize]:
+        """Partitions and records of those topics that are there: two questions, however many topics."""
+        known = self._counts(led=False)
+        found = [name for name in names if name in known]
+        places = [TopicPartition(name, number) for name in found for number in range(known[name])]
+        records: dict[str, int | None] = dict.fromkeys(found, 0)
+        with self._administrator() as admin:
+            firsts = self._offsets(admin, places, OffsetSpec.earliest()) if places else {}
+            ends = self._offsets(admin, places, OffsetSpec.latest()) if places else {}
+        for place in places:
+            where, others = (place.topic, place.partition), records[place.topic]
+            known_all = where in firsts and where in ends and others is not None
+            records[place.topic] = others + ends[where] - firsts[where] if known_all else None
+        return {name: TopicSize(partitions=known[name], records=records[name]) for name in found}
+
+    @staticmethod
+    def _offsets(admin: AdminClient, places: Sequence[TopicPartition], which: OffsetSpec) -> dict[tuple[str, int], int]:
+        """The offsets that may be known now; a partition without a leader, or without the right, is missing."""
+        answers = admin.list_offsets(dict.fromkeys(places, which), request_timeout=_REQUEST_SECONDS)
+        found = {}
+        for place, answer in answers.items():
+            with suppress(KafkaException):
+                found[place.topic, place.partition] = int(answer.result(_REQUEST_SECONDS + 1).offset)
+        return found
 
     def _described(self, resource: ConfigResource, what: str) -> dict[str, str] | None:
         deadline = time.monotonic() + _LEADER_SECONDS
