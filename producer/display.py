@@ -115,8 +115,8 @@ class Bars:
         for task in (self._tasks[name], self._sum):
             if task is None:
                 continue
-            if task.total is not None and task.completed + more > task.total:
-                # It was an estimate, and too low.
+            if task.total is not None and task.completed + more >= task.total:
+                # It was an estimate: what is done is known when it ends.
                 task.total = None
             self._progress.update(task.id, advance=more)
 

@@ -37,7 +37,7 @@ _CODES = {
         "0  told to stop, and stopped orderly; or --once, and all is delivered",
         _BUG, _USAGE, _OPERATOR, _DATA, _FAULT,
     ),
-    "check": ("0  run can start; warnings may be told", _BUG, _USAGE, "3  something must be mended: each with its remedy"),
+    "check": ("0  run can start; warnings may be told", _BUG, _USAGE, "3  something must be mended"),
     "status": (_OK, _BUG, _USAGE, _OPERATOR, "5  PostgreSQL or Kafka is away; what the other tells is printed"),
     "schemas": (_OK, _BUG, _USAGE, _OPERATOR, "5  PostgreSQL is away"),
     "tail": (_OK, _BUG, _USAGE, _OPERATOR, "4  a record that is not ours", "5  Kafka or the registry is away"),

@@ -214,7 +214,7 @@ def snapshot_progress(clock: Clock, *, tables: int, rows: int) -> SnapshotProgre
 
 
 class Backlog:
-    """The part of the log, from `start` to `end` (LSNs), that `run --once` has still to read; told when it takes long."""
+    """The part of the log, from `start` to `end` (LSNs), that is still to be read; told when that takes long."""
 
     def __init__(self, clock: Clock, start: int, end: int) -> None:
         self._clock = clock

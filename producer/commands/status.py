@@ -136,7 +136,7 @@ class _Report:
         return max(0.0, round(float(str(clock[0])) - loaded.offset.commit_us / 1e6, 3))
 
     def _budget(self, before: Slot | None, began: float) -> dict[str, object] | None:
-        """When the tighter of the two limits of WAL is used up, by the log's growth since `began`; None: there is none."""
+        """When the tighter of the two limits is used up, by the log's growth since `began`; None: there is none."""
         if before is None or before.retained_bytes is None:
             return None
         limits = {"max_slot_wal_keep_size": before.safe_bytes}
@@ -185,7 +185,7 @@ class _Report:
             if loaded is not None:
                 self._note(
                     "slot", f"there is no slot {settings.slot_name} yet",
-                    "`pg-producer run` makes it, and copies the tables first; `pg-producer check` tells what is missing",
+                    "`pg-producer check` tells what is missing; then `pg-producer run` makes it, and copies the tables",
                 )  # fmt: skip
         elif found.active_pid is None:
             self._note(

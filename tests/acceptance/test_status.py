@@ -35,7 +35,8 @@ def test_from_nothing_to_a_lost_slot(source: Source, command: Command) -> None:
     assert stopped["ok"] is True
     assert stopped["topics"] == [
         {"table": "public.nokey", "topic": f"{command.prefix}.public.nokey", "key": [], "partitions": 3, "records": 0},
-        {"table": "public.t", "topic": f"{command.prefix}.public.t", "key": ["part", "id"], "partitions": 3, "records": 5},
+        {"table": "public.t", "topic": f"{command.prefix}.public.t", "key": ["part", "id"], "partitions": 3,
+         "records": 5},
     ]  # fmt: skip
     (finding,) = stopped["findings"]
     assert "nobody reads the slot" in finding["detail"]
@@ -66,7 +67,7 @@ def test_kafka_away(source: Source, command: Command) -> None:
     assert found["slot"]["name"] == source.slot
     assert found["slot"]["retained_bytes"] >= 0
     assert (found["position"], found["snapshot"]["tables"]) == (None, 2)
-    assert [finding["name"] for finding in found["findings"]][0] == "kafka"
+    assert found["findings"][0]["name"] == "kafka"
     assert found["findings"][0]["remedy"]
 
 

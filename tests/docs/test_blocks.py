@@ -1,4 +1,4 @@
-"""Every block of README.md and docs/ is run, or checked, as it stands there; what cannot be is listed with its reason."""
+"""Every block of README.md and docs/ is run, or checked, as it stands there; what cannot be is listed, and why."""
 
 from __future__ import annotations
 
