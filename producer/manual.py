@@ -29,7 +29,7 @@ _EXAMPLES = {
     ),
     "slot drop": ("pg-producer slot drop --config shop.toml", "pg-producer slot drop --config shop.toml --yes"),
     "grants": ("pg-producer grants --config shop.toml | psql -h db1 -d shop",),
-    "verify": ("pg-producer verify --config shop.toml", "pg-producer verify --config shop.toml public.orders --json"),
+    "verify": ("pg-producer verify --config shop.toml", "pg-producer verify --config shop.toml public.orders"),
     "worker": ("pg-producer worker --config worker.properties",),
 }
 _CODES = {

@@ -29,6 +29,8 @@ _REQUEST_SECONDS = 30.0
 _LEADER_SECONDS = 30.0
 _TURN_SECONDS = 0.05
 _NAMED = 10
+_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 def ask_cluster(
@@ -127,12 +129,12 @@ class Topics:
         places = [TopicPartition(name, number) for name in found for number in range(known[name])]
         records: dict[str, int | None] = dict.fromkeys(found, 0)
         with self._administrator() as admin:
-            firsts = self._offsets(admin, places, OffsetSpec.earliest()) if places else {}
-            ends = self._offsets(admin, places, OffsetSpec.latest()) if places else {}
+            firsts = self._offsets(admin, places, _EARLIEST) if places else {}
+            ends = self._offsets(admin, places, _LATEST) if places else {}
         for place in places:
             where, others = (place.topic, place.partition), records[place.topic]
-            known_all = where in firsts and where in ends and others is not None
-            records[place.topic] = others + ends[where] - firsts[where] if known_all else None
+            told = where in firsts and where in ends
+            records[place.topic] = others + ends[where] - firsts[where] if told and others is not None else None
         return {name: TopicSize(partitions=known[name], records=records[name]) for name in found}
 
     @staticmethod

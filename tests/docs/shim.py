@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     """The exit code of the command."""
     if arguments[:1] == ["--supervise"]:
         return supervise(arguments[1:])
-    given = [_mapped(word) for word in arguments]
+    given = _mapped(arguments)
     command = given[0] if given else ""
     if command in _TAKES_SETTINGS and not {"--help", "--version", "-h"} & set(given):
         given += [part for line in os.environ["DOCS_SETS"].splitlines() for part in ("--set", line)]
@@ -39,16 +39,21 @@ def main(arguments: list[str]) -> int:
     return subprocess.run(argv, check=False).returncode
 
 
-def _mapped(word: str) -> str:
-    """A topic's name begins with the test's prefix."""
+def _mapped(words: list[str]) -> list[str]:
+    """A topic that is named by its whole name begins with the test's prefix."""
     of_pages, of_test = os.environ["DOCS_PREFIX"].split()
-    return of_test + word.removeprefix(of_pages) if word.startswith(f"{of_pages}.") and "/" not in word else word
+    pairs = zip(["", *words], words, strict=False)
+    return [word.replace(f"{of_pages}.", f"{of_test}.", 1) if before == "--topic" else word for before, word in pairs]
 
 
 def _in_background(argv: list[str]) -> int:
-    for left in (_PID, _CODE):
+    for left in (_PID, _CODE, _LOG):
         left.unlink(missing_ok=True)
-    subprocess.Popen([sys.executable, __file__, "--supervise", *argv], start_new_session=True)
+    # Its output is nobody's to wait for.
+    subprocess.Popen(
+        [sys.executable, __file__, "--supervise", *argv], start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     deadline = time.monotonic() + _SECONDS
     while not _CODE.exists():
         if _LOG.exists() and STREAMS in _LOG.read_text():
