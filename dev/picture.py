@@ -1,6 +1,6 @@
 """`make picture`: docs/demo.svg, what `make demo` shows, as a picture.
 
-Room: dev (IO). The run is a real one; of its lines some in the midst are left out, where it says so.
+Room: dev (IO). The run is a real one; its first events are drawn, each line as far as the picture is wide.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def main() -> int:
 
 
 def picture(lines: list[str]) -> str:
-    """The lines of a run, as an SVG: each cut where it is too long."""
+    """The lines of a run, as an SVG."""
     console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text("$ make demo", style="bold green"))
     events = 0
     for line in lines:
-        text = Text(line, no_wrap=True, overflow="ellipsis")
+        text = Text(line)
         if _TIME.match(line):
             text.stylize("dim")
         elif line[:1].isdigit():
@@ -48,7 +48,7 @@ def picture(lines: list[str]) -> str:
             if events > _EVENTS:
                 continue
             JSONHighlighter().highlight(text)
-        console.print(text, crop=True)
+        console.print(text, no_wrap=True, overflow="ellipsis")
     return _FOREIGN.sub("", console.export_svg(title="make demo", unique_id="demo"))
 
 
