@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from Cython.Build import cythonize
-from setuptools import setup
+from setuptools import find_packages, setup
 
 extensions = cythonize(
     [f"producer/transcode/{path.name}" for path in sorted(Path("producer/transcode").glob("*.py"))
@@ -22,4 +22,5 @@ for extension in extensions:
     # cythonize() drops it; an install without a compiler must succeed.
     extension.optional = True
 
-setup(ext_modules=extensions)
+# Beside what is found, the fixed schemas, which lie in a folder of the repository's top level.
+setup(ext_modules=extensions, packages=[*find_packages(include=["producer", "producer.*"]), "producer.schemas"])

@@ -8,14 +8,15 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
 import click
 
-from producer import __version__, commands, observe
+from producer import __version__, commands, manual, observe
 from producer.clock import SystemClock
-from producer.errors import ProducerError
+from producer.errors import ProducerError, SettingsError
 from producer.pipeline import skips
 from producer.pipeline.run import Runner
 from producer.pipeline.stop import Stop
@@ -27,30 +28,44 @@ Command = Callable[Concatenate[Settings, P], int | None]
 
 _BUG = 1
 _log = observe.logger("producer")
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(
+_version = functools.partial(
+    click.version_option,
     __version__,
     prog_name="pg-producer",
     message=f"%(prog)s %(version)s (transcoder {'compiled' if compiled else 'not compiled'})",
 )
-def cli() -> None:
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=manual.GROUP,
+    invoke_without_command=True,
+)
+@_version()
+@click.pass_context
+def cli(context: click.Context) -> None:
     """PostgreSQL tables and their changes, as Avro on Kafka topics."""
+    _help_alone(context)
+
+
+def _help_alone(context: click.Context) -> None:
+    """A group without a command prints what there is."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def _command(name: str, *, group: click.Group = cli) -> Callable[[Command[P]], click.Command]:
     """A command that takes settings: --config, --set, --help, --version, and the exit codes."""
 
     def decorate(function: Command[P]) -> click.Command:
-        @group.command(name, help=function.__doc__)
+        @group.command(name, help=function.__doc__, epilog=manual.epilog(f"{group.name} {name}".removeprefix("cli ")))
         @click.option(
             "--config",
             type=click.Path(path_type=Path),
             help="A .toml, .json or .properties file, or a Connect document.",
         )
         @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting; wins over all others.")
-        @click.version_option(__version__, prog_name="pg-producer")
+        @_version()
         @functools.wraps(function)
         def wrapped(config: Path | None, sets: tuple[str, ...], *args: P.args, **kwargs: P.kwargs) -> None:
             sys.exit(_run(function, config, sets, *args, **kwargs))
@@ -85,6 +100,15 @@ def _tell(error: ProducerError) -> None:
         click.echo(f"  remedy: {error.remedy}", err=True)
 
 
+def _tell_usage(error: click.ClickException) -> None:
+    """In the form that was asked for, as far as a wrong command line tells."""
+    sets = [after for before, after in pairwise(sys.argv) if before == "--set"]
+    observe.configure("info", asked_log_format(None, sets))
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context is not None else "pg-producer"
+    _tell(SettingsError(error.format_message(), remedy=f"{path} --help tells what there is"))
+
+
 @_command("run")
 @click.option("--once", is_flag=True, help="Stop when all that was committed before the start is delivered.")
 @click.option(
@@ -113,9 +137,9 @@ def check(settings: Settings, as_json: bool) -> int:
 
 @_command("status")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def status(settings: Settings, as_json: bool) -> None:
+def status(settings: Settings, as_json: bool) -> int:
     """Slot, lag, snapshot progress, topics."""
-    commands.status(settings, as_json=as_json)
+    return commands.status(settings, as_json=as_json)
 
 
 @_command("schemas")
@@ -136,9 +160,11 @@ def tail(settings: Settings, tables: tuple[str, ...], more: tuple[str, ...], onc
     commands.tail(settings, tables, more, once=once, from_end=from_end)
 
 
-@cli.group()
-def slot() -> None:
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def slot(context: click.Context) -> None:
     """The replication slot."""
+    _help_alone(context)
 
 
 @_command("drop", group=slot)
@@ -178,7 +204,13 @@ def worker(settings: Settings) -> None:
 def main() -> None:
     """The entry point of `pg-producer` and `python -m producer`."""
     try:
-        cli(prog_name="pg-producer")
+        sys.exit(cli(prog_name="pg-producer", standalone_mode=False))
+    except click.ClickException as error:
+        _tell_usage(error)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("aborted", err=True)
+        sys.exit(_BUG)
     except Exception:  # noqa: BLE001 (the last resort: exit 1 says it is a bug)
         _log.exception("a bug in pg-producer: please report it with the lines above")
         sys.exit(_BUG)

@@ -1,4 +1,4 @@
-"""What people see: log lines and snapshot progress, on stderr; counters in plain integers.
+"""What people see: log lines and progress, on stderr; counters in plain integers.
 
 Room: observe (IO: stderr). No secret and no value of any row is ever handed to it.
 """
@@ -7,20 +7,31 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TextIO
 
 import structlog
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from producer import display
 from producer.clock import Clock
 
 Level = Literal["trace", "debug", "info", "warning", "error"]
 _REPORT_SECONDS = 5.0
+# A backlog that is read within this is not told of.
+_PATIENCE_SECONDS = 2.0
 _style: Literal["text", "json"] = "text"
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Whatever standard error is at that moment: while bars are drawn, lines go above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def configure(level: str, style: Literal["text", "json"]) -> None:
@@ -37,7 +48,7 @@ def configure(level: str, style: Literal["text", "json"]) -> None:
         renderer = structlog.processors.JSONRenderer(sort_keys=False)
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -109,35 +120,41 @@ class SnapshotProgress(Protocol):
     def finish(self, table: str) -> None:
         """All rows of the table went out."""
 
+    def close(self) -> None:
+        """Nothing more comes."""
 
-class _Bars:
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, tuple[TaskID, int]] = {}
+
+class _SnapshotBars:
+    """Progress as bars."""
+
+    def __init__(self, tables: int, rows: int) -> None:
+        self._bars = display.Bars(display.rows)
+        self._bars.expect(tables, rows, "tables")
 
     def begin(self, table: str, expected_rows: int, chunks_done: int, chunks: int) -> None:
-        task = self._progress.add_task(table, total=expected_rows or None)
-        self._tasks[table] = (task, 0)
+        self._bars.begin(table, expected_rows)
 
     def advance(self, table: str, rows: int) -> None:
-        task, done = self._tasks[table]
-        self._tasks[table] = (task, done + rows)
-        self._progress.update(task, advance=rows)
+        self._bars.advance(table, rows)
 
     def chunks(self, table: str, done: int) -> None:
         """A bar shows rows."""
 
     def finish(self, table: str) -> None:
-        task, done = self._tasks[table]
-        self._progress.update(task, total=done, completed=done)
+        self._bars.finish(table)
+
+    def close(self) -> None:
+        self._bars.close()
 
 
 class SnapshotLines:
     """Progress as log lines."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, tables: int = 1) -> None:
         self._clock = clock
         self._log = logger("producer.snapshot")
+        self._tables = tables
+        self._tables_read = 0
         self._rows: dict[str, list[float]] = {}
         self._chunks: dict[str, tuple[int, int]] = {}
 
@@ -159,12 +176,14 @@ class SnapshotLines:
         if now - state[3] >= _REPORT_SECONDS:
             state[3] = now
             chunks_done, chunks = self._chunks[table]
+            rate = state[0] / max(now - state[2], 0.001)
             self._log.info(
                 "snapshot of a table goes on",
                 table=table,
                 rows=int(state[0]),
                 expected_rows=int(state[1]),
-                rows_per_second=int(state[0] / max(now - state[2], 0.001)),
+                rows_per_second=int(rate),
+                seconds_left=_seconds_left(state[1] - state[0], rate),
                 chunks_done=chunks_done,
                 chunks=chunks,
             )
@@ -177,24 +196,91 @@ class SnapshotLines:
         """Say so, and how fast it was."""
         rows, _, began, _ = self._rows[table]
         seconds = max(self._clock.monotonic() - began, 0.001)
-        self._log.info("snapshot of a table is read", table=table, rows=int(rows), rows_per_second=int(rows / seconds))
+        self._tables_read += 1
+        self._log.info(
+            "snapshot of a table is read",
+            table=table,
+            rows=int(rows),
+            rows_per_second=int(rows / seconds),
+            tables_read=self._tables_read,
+            tables=self._tables,
+        )
+
+    def close(self) -> None:
+        """A line stands for itself."""
+
+
+def snapshot_progress(clock: Clock, *, tables: int, rows: int) -> SnapshotProgress:
+    """Bars on a terminal, log lines elsewhere; of so many tables, with so many rows by the planner's estimate."""
+    return _SnapshotBars(tables, rows) if _draws() else SnapshotLines(clock, tables)
+
+
+class Backlog:
+    """The part of the log, from `start` to `end` (LSNs), that is still to be read; told when that takes long."""
+
+    def __init__(self, clock: Clock, start: int, end: int) -> None:
+        self._clock = clock
+        self._log = logger("producer.stream")
+        self._start, self._end, self._at = start, end, start
+        self._began = self._told = clock.monotonic()
+        self._bars = display.Bars(display.size) if _draws() else None
+        self._drawn = False
+
+    def at(self, where: int) -> None:
+        """All before `where` was read."""
+        moved, self._at = max(where - self._at, 0), max(where, self._at)
+        now = self._clock.monotonic()
+        if self._at >= self._end:
+            self.close()
+        elif self._bars is not None and (self._drawn or now - self._began > _PATIENCE_SECONDS):
+            if not self._drawn:
+                self._drawn = True
+                self._bars.begin("catching up", self._end - self._start, self._at - self._start)
+            self._bars.advance("catching up", moved)
+        elif self._bars is None and now - self._told >= _REPORT_SECONDS:
+            self._told = now
+            rate = (self._at - self._start) / max(now - self._began, 0.001)
+            self._log.info(
+                "catching up",
+                bytes_left=self._end - self._at,
+                bytes_per_second=int(rate),
+                seconds_left=_seconds_left(self._end - self._at, rate),
+            )
+
+    def close(self) -> None:
+        """It was read, or will not be."""
+        if self._bars is not None:
+            if self._at >= self._end:
+                self._bars.finish("catching up")
+            self._bars.close()
 
 
 @contextmanager
-def snapshot_progress(clock: Clock, *, bars: bool) -> Iterator[SnapshotProgress]:
-    """Bars on a terminal, log lines elsewhere."""
-    if not bars:
-        yield SnapshotLines(clock)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield _Bars(progress)
+def waiting(what: str, **facts: object) -> Iterator[None]:
+    """Say every few seconds that a call which blocks still waits: `what` for."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        seconds = 0
+        while not ended.wait(_REPORT_SECONDS):
+            seconds += int(_REPORT_SECONDS)
+            logger("producer.run").info(f"waiting: {what}", **facts, seconds=seconds)
+
+    teller = threading.Thread(target=tell, name="waiting", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def _seconds_left(amount: float, rate: float) -> int | None:
+    return round(amount / rate) if rate > 0 and amount >= 0 else None
+
+
+def _draws() -> bool:
+    return _style == "text" and display.usable()
 
 
 def json_lines() -> bool:

@@ -53,6 +53,8 @@ _LOAD_SECONDS = 30.0
 _BACKOFF_SECONDS = 0.5
 # A warm standby looks often: it takes over within seconds.
 _STANDBY_SECONDS = 1.0
+# But says so seldom.
+_STANDBY_SAYS_SECONDS = 30.0
 
 
 class Runner:
@@ -82,6 +84,7 @@ class Runner:
         """Whether the plugin was found to print no type OIDs (wal2json 2.3)."""
         self._failing_since: float | None = None
         self._attempt = 0
+        self._said_at = 0.0
         self._doubts: set[str] = set()
         self._looked = False
         self._again = settings.snapshot_mode == "always"
@@ -216,7 +219,8 @@ class Runner:
                     f"replication connection ALTER_REPLICATION_SLOT {found.name} (FAILOVER) makes it one"
                 )
         sink.ping(5)
-        tables.ensure_topics()
+        with observe.waiting("the tables' topics are looked for, and made", tables=len(chosen)):
+            tables.ensure_topics()
         if not reads_log:
             return Source(connection, identity, found, Loaded())
         self._side.prepare(sink, registry, self._settings)
@@ -260,7 +264,13 @@ class Runner:
         seconds = min(longest, _BACKOFF_SECONDS * 2**self._attempt) * random.uniform(0.5, 1)  # noqa: S311
         self._attempt = min(self._attempt + 1, 16)
         self.counters.reconnects += 1
-        _log.warning("a temporary fault", reason=error.message, remedy=error.remedy, retry_in=round(seconds, 2))
+        waits = isinstance(error, SlotInUse) and now > self._failing_since
+        if not waits or now - self._said_at >= _STANDBY_SAYS_SECONDS:
+            self._said_at = now
+            _log.warning(
+                "a temporary fault", reason=error.message, remedy=error.remedy, retry_in=round(seconds, 2),
+                since=round(now - self._failing_since),
+            )  # fmt: skip
         until = now + seconds
         if limit >= 0:
             until = min(until, self._failing_since + limit / 1000)

@@ -16,7 +16,7 @@ from producer.sink.client_log import client_logger
 from producer.sink.consume import consumer_config, read_to_end, scan, watermarks
 from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, OnDelivery, RawRecord, record_size
 from producer.sink.topic_facts import Wanted
-from producer.sink.topics import Examined, Topics
+from producer.sink.topics import Examined, Topics, TopicSize
 from producer.sink.transactional import KafkaTransactions, transactional_config
 from producer.sink.verdicts import Complaints, map_kafka_error, refused_settings
 
@@ -229,6 +229,10 @@ class KafkaSink:
     def examine(self, names: Sequence[str], wanted: Sequence[Wanted]) -> Examined:
         """What Kafka says of topics, and of those of `wanted` that are not there: it would refuse some."""
         return self._topics.examine(names, wanted)
+
+    def topic_sizes(self, names: Sequence[str]) -> dict[str, TopicSize]:
+        """Partitions and records of those topics that are there."""
+        return self._topics.sizes(names)
 
     def ping(self, timeout_s: float) -> int:
         """How many brokers answer for the cluster."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,12 @@ def test_help_and_version_everywhere(command: Command, name: str) -> None:
     """Exit 0, on stdout."""
     shown = command.run(*name.split(), "--help")
     assert (shown.returncode, shown.stderr) == (0, "")
-    for option in ("--config", "--set", "--version"):
+    for option in ("--config", "--set", "--version", "Examples:", "Exit codes:"):
         assert option in shown.stdout
     version = command.run(*name.split(), "--version")
     assert version.returncode == 0
     assert "pg-producer" in version.stdout
+    assert "(transcoder compiled)" in version.stdout
 
 
 @pytest.mark.parametrize("arguments", [("worker",)])
@@ -36,8 +39,30 @@ def test_what_is_not_there_yet_says_so(command: Command, arguments: tuple[str, .
 
 def test_wrong_usage_is_exit_2(command: Command) -> None:
     """An unknown command or option."""
-    assert command.run("rnu").returncode == 2
-    assert command.run("run", "--twice").returncode == 2
+    for arguments, meant in ((("rnu",), "run"), (("run", "--onse"), "--once"), (("slot", "dorp"), "drop")):
+        done = command.run(*arguments)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: No such ")
+        assert meant in done.stderr
+        assert "  remedy: pg-producer" in done.stderr
+
+
+def test_alone_it_prints_what_there_is(command: Command) -> None:
+    """So does a group."""
+    for arguments, named in (((), "check"), (("slot",), "drop")):
+        done = command.run(*arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"\n  {named} " in done.stdout
+
+
+def test_the_shell_can_complete_it(command: Command) -> None:
+    """README's line gives bash a function."""
+    done = subprocess.run(
+        [sys.executable, "-m", "producer"], env={**command.environment(), "_PG_PRODUCER_COMPLETE": "bash_source"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "complete -o nosort -F" in done.stdout
 
 
 def test_check_status_schemas_tail_and_slot_drop(source: Source, command: Command) -> None:
@@ -58,7 +83,8 @@ def test_check_status_schemas_tail_and_slot_drop(source: Source, command: Comman
     assert status["slot"]["active"] is False
     assert status["snapshot"] == {"state": "completed", "tables_done": 1, "tables": 1, "rows": 1, "unfinished": []}
     assert status["lag"].keys() == {"bytes", "seconds"}
-    assert status["topics"] == [{"table": "public.t", "topic": f"{command.prefix}.public.t"}]
+    topic = f"{command.prefix}.public.t"
+    assert status["topics"] == [{"table": "public.t", "topic": topic, "key": ["id"], "partitions": 1, "records": 1}]
     assert f"topic {command.prefix}.public.t" in command.run("status").stdout
 
     schemas = json.loads(command.run("schemas").stdout)["public.t"]

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,37 @@ def test_wal2json_is_allowed_where_the_server_asks(tmp_path: Path, knows: str, a
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert told.stdout.splitlines() == ["postgres", "-c", "wal_level=logical", *allowed]
+
+
+def test_the_file_is_one_of_the_compose_specification() -> None:
+    """By the specification's own JSON schema, which check-jsonschema brings."""
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    told = subprocess.run(
+        [checker, "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_the_quickstart_page_tells_of_this_file() -> None:
+    """Services, ports, passwords, variables and commands are the file's."""
+    page = (ROOT / "docs" / "quickstart.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z]+)` \| .*? \|\s*(.*?)\s*\|$", page, re.MULTILINE))
+    assert rows.keys() == SERVICES.keys()
+    for name, where in rows.items():
+        published = [re.sub(r"\$\{\w+:-(\d+)\}:\d+", r"\1", port) for port in SERVICES[name].get("ports", [])]
+        assert re.findall(r"[\d.]+:\d+", where) == published, name
+    named = set(re.findall(r"`([A-Z_]{5,})`", page))
+    assert named == set(re.findall(r"\$\{(\w+):-", (ROOT / "docker-compose.yml").read_text()))
+    commands = re.findall(r"docker compose (?:exec|kill|stop|run --rm) (\w+)", page)
+    assert {"producer", "postgres", "kafka"} <= set(commands) <= SERVICES.keys()
+    given = variables("producer")
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    shown = tomllib.loads(block)
+    assert shown["database"]["user"] == given["PRODUCER_DATABASE_USER"]
+    assert shown["database"]["password"] == given["PRODUCER_DATABASE_PASSWORD"]
+    assert shown["database"]["dbname"] == given["PRODUCER_DATABASE_DBNAME"]
+    assert f"127.0.0.1:{shown['database']['port']}" == rows["postgres"].strip("`")
+    assert shown["bootstrap"]["servers"] == rows["kafka"].strip("`")
+    assert shown["schema"]["registry"]["url"] == f"http://{rows['registry'].strip('`')}/apis/ccompat/v7"
+    assert given["PRODUCER_SCHEMA_REGISTRY_URL"].endswith("/apis/ccompat/v7")

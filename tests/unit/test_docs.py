@@ -5,14 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shlex
 from pathlib import Path
 
-import click
 import pytest
 
-from producer.cli import cli
-from producer.settings import load_settings
 from producer.sink import verdicts
 from producer.source import wire
 
@@ -23,47 +19,11 @@ MODULES = sorted((ROOT / "producer").rglob("*.py"))
 BANNED = {"utils", "util", "common", "helpers", "misc", "base", "tools"}
 
 
-def _commands(group: click.Group, before: str = "") -> dict[str, click.Command]:
-    found: dict[str, click.Command] = {}
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            found.update(_commands(command, f"{before}{name} "))
-        else:
-            found[before + name] = command
-    return found
-
-
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def test_every_pg_producer_command_in_the_readme_is_one() -> None:
-    """With options that exist."""
-    known = _commands(cli)
-    shown = re.findall(r"^pg-producer .*$", "\n".join(_blocks("sh")), re.MULTILINE)
-    shown += re.findall(r"`(pg-producer [^`]+)`", README)
-    assert shown
-    for line in shown:
-        words = shlex.split(line)[1:]
-        name = next(name for name in sorted(known, key=len, reverse=True) if " ".join(words).startswith(name))
-        options = {option for parameter in known[name].params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= options, line
-
-
 def test_every_make_target_in_the_readme_is_one() -> None:
     """`make demo`, `make test`, …"""
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z]+)", README + DESIGN)) <= targets
-
-
-def test_the_readme_settings_file_is_taken(tmp_path: Path) -> None:
-    """What a newcomer pastes works."""
-    file = tmp_path / "shop.toml"
-    file.write_text(_blocks("toml")[0])
-    loaded = load_settings(file, (), {"SHOP_PASSWORD": "x"})
-    assert loaded.settings.topic_prefix == "shop"
-    assert loaded.settings.bootstrap_servers == "kafka1:9092"
-    assert not loaded.warnings
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    pages = [README, *(page.read_text() for page in (ROOT / "docs").glob("*.md"))]
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", "\n".join(pages), re.MULTILINE)) <= targets
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -6,7 +6,6 @@ Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Full table"
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -177,10 +176,12 @@ class FullTableRun:
             self._store(offset)
             self._started()
             _log.info("a snapshot was taken", position=str(at), tables=len(wanted))
-            bars = sys.stderr.isatty() and self._settings.log_format == "text"
+            progress = observe.snapshot_progress(
+                self._connector.clock, tables=len(wanted), rows=sum(table.rows for table in wanted)
+            )
             copy = SnapshotCopy(
                 connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks,
-                bars=stack.enter_context(observe.snapshot_progress(self._connector.clock, bars=bars)), position=at,
+                bars=stack.enter_context(contextlib.closing(progress)), position=at,
                 first_reading=first_reading, meanwhile=self._lock.watch, compare=partial(self._compared, stack, at),
             )  # fmt: skip
             unseen = copy.run(connection, snapshot.readers, [Unread(table) for table in wanted])

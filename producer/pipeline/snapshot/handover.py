@@ -6,8 +6,7 @@ Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Snapshot".
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -94,7 +93,8 @@ class Handover:
             self._store(offset)
             return Start(offset, [Unread(table) for table in chosen] if wants_rows else [])
         # What could refuse a schema is asked before the slot exists; of many tables, of the first ones.
-        self._tables.foresee(in_order(chosen))
+        with observe.waiting("the registry is asked for the first tables' schemas"):
+            self._tables.foresee(in_order(chosen))
         return self._make_slot(wants_rows=wants_rows)
 
     def _go_on(self, stored: Offset, *, again: bool, wants_rows: bool) -> Start:
@@ -159,10 +159,11 @@ class Handover:
 
     def _create(self, replication: Connection) -> slot.NewSlot:
         settings = self._connector.settings
-        return slot.create(
-            replication, self._connector.server, settings.slot_name, settings.plugin_name,
-            failover=settings.slot_failover,
-        )  # fmt: skip
+        with observe.waiting("the slot is made once older transactions have ended", slot=settings.slot_name):
+            return slot.create(
+                replication, self._connector.server, settings.slot_name, settings.plugin_name,
+                failover=settings.slot_failover,
+            )  # fmt: skip
 
     def _recover(self, lost: SlotLost) -> Start:
         """snapshot.mode=when_needed: a new slot, every table is read again beside its stream, what has gone is deleted.
@@ -225,7 +226,11 @@ class Handover:
     ) -> list[Unread]:
         """Copy the tables; those that the snapshot cannot show any more, or has no time for, are given back."""
         retention, connection = self._connector.retention, self._source.connection
-        with self._bars() as bars:
+        tables = [unread.table for unread in wanted]
+        progress = observe.snapshot_progress(
+            self._connector.clock, tables=len(tables), rows=sum(table.rows for table in tables)
+        )
+        with contextlib.closing(progress) as bars:
             copy = SnapshotCopy(
                 connector=self._connector, tables=self._tables, sink=self._sink, marks=marks, bars=bars,
                 position=position, first_reading=first_reading, meanwhile=lambda: retention.watch(connection),
@@ -259,12 +264,6 @@ class Handover:
     def _store(self, offset: Offset) -> None:
         """Write a position and wait for its ack."""
         stages.write_and_wait(self._offsets, self._sink, offset, self._connector.clock, self._connector.stop)
-
-    @contextlib.contextmanager
-    def _bars(self) -> Iterator[observe.SnapshotProgress]:
-        bars = sys.stderr.isatty() and self._connector.settings.log_format == "text"
-        with observe.snapshot_progress(self._connector.clock, bars=bars) as progress:
-            yield progress
 
 
 def in_order(tables: Iterable[Table]) -> list[Table]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from producer import observe
-from producer.lsn import Lsn
+from producer.lsn import ZERO, Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.exactly_once import CommittedProgress
 from producer.pipeline.progress import Progress
@@ -30,7 +30,7 @@ from producer.pipeline.tables.tables import Tables
 from producer.sink.protocol import Sink
 from producer.source import visibility
 from producer.source.catalog import Table
-from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream, sent_us
+from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream, data_start, sent_us
 from producer.source.snapshot import TableReader
 from producer.source.wire import Connection, explained
 from producer.transcode.fast_path import EMPTY, ENDED, OTHER
@@ -79,7 +79,11 @@ class StreamLoop:
         settings = connector.settings
         self._connector = connector
         self._marks = marks
-        self._lines = observe.SnapshotLines(connector.clock)
+        self._bars = observe.snapshot_progress(
+            connector.clock, tables=len(wanted), rows=sum(unread.table.rows for unread in wanted)
+        )
+        start, end = progress.position.lsn, target or ZERO
+        self._backlog = observe.Backlog(connector.clock, start, end) if end > start else None
         self._retention = connector.retention
         self._server = connector.server
         self._clock = connector.clock
@@ -250,6 +254,9 @@ class StreamLoop:
     def close(self) -> None:
         """Give up what is being read beside the stream."""
         self._later.close()
+        self._bars.close()
+        if self._backlog is not None:
+            self._backlog.close()
 
     def _look_ahead(self) -> Sequence[bytes]:
         """The messages that have arrived already, kept for their turn."""
@@ -293,6 +300,10 @@ class StreamLoop:
         transactions.cut()
         transactions.unserved_bytes = 0
         self._stream.note(transactions.committed)
+        if self._backlog is not None:
+            # Within a big transaction, only its rows' own places tell how far we are.
+            last = transactions.message
+            self._backlog.at(max(self._stream.received, data_start(last) if last[:1] == b"w" else ZERO))
         if self._target is not None and not transactions.open and transactions.committed >= self._target:
             self._reached = not self._later.pending
         self._offer_again()
@@ -303,6 +314,7 @@ class StreamLoop:
             if not self._retention.pauses:
                 self._later.consider(max(self._stream.received, transactions.committed))
         else:
+            self._bars.close()
             self._tables.were_read()
             self._progress.snapshot_completed()
         while self._progress.tracker.in_flight_bytes >= self._limit and not self._stop.requested:
@@ -351,7 +363,7 @@ class StreamLoop:
         with ExitStack() as stack:
             compared = self._compared(stack, unread.table, at, leaves_out)
             copy = SnapshotCopy(
-                connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._lines,
+                connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._bars,
                 position=at, first_reading=False, leaves_out=compared.leaves_out if compared else leaves_out,
                 one_chunk=True, meanwhile=self._upkeep.stay_alive,
                 before_mark=compared.delete_rest if compared else None,

@@ -1,0 +1,130 @@
+"""Every block of README.md and docs/ is run, or checked, as it stands there; what cannot be is listed, and why."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from dev.stack import Stack
+from producer import manual
+from producer.cli import cli
+from tests.docs.blocks import PAGES, ROOT, SHOWN, Block, blocks
+from tests.docs.reader import Reader
+
+NOT_RUN = {
+    ("README.md", "make demo"): "tests/acceptance/test_demo.py runs it",
+    ("README.md", "make test"): "it would run itself",
+    ("README.md", "pip install ."): "tests/acceptance/test_install.py installs it, into an environment of its own",
+    ("docs/quickstart.md", "docker compose up --build"): "no container engine here; tests/unit/test_compose.py",
+    ("docs/quickstart.md", "docker compose run --rm producer tail"): "no container engine here; the same",
+    ("docs/downstream.md", "{"): "a connector of Kafka Connect: tests/downstream runs this very document",
+    ("docs/performance.md", "python -m dev stop && DEV_KAFKA_FULL_JVM=1 python -m dev start"): "20 minutes; "
+    "tests/acceptance/test_bench.py runs it in small",
+    ("docs/security.md", "pip install pip-audit"): "asks a service on the network",
+}
+"""By page and a block's first line: why it is not run here. What is not in this table is run."""
+
+
+def commands_of(group: click.Group, before: str = "") -> dict[str, click.Command]:
+    """The commands by their names, those of groups too."""
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found.update(commands_of(command, f"{before}{name} "))
+        else:
+            found[before + name] = command
+    return found
+
+
+def named(block: Block) -> tuple[str, str]:
+    return block.page, block.first_line
+
+
+def all_blocks() -> list[Block]:
+    return [block for page in PAGES for block in blocks(page) if block.kind not in SHOWN]
+
+
+def test_what_is_not_run_is_there() -> None:
+    """A block that was changed or removed does not keep its excuse; a first line means one block."""
+    names = [named(block) for block in all_blocks()]
+    gone = NOT_RUN.keys() - names
+    assert not gone, f"take these out of NOT_RUN, or name the blocks as they begin now: {gone}"
+    doubled = {name for name in NOT_RUN if names.count(name) > 1}
+    assert not doubled, f"several blocks of a page begin so: {doubled}"
+
+
+def pages() -> list[Path]:
+    """Those with something to run."""
+    wanted = {block.page for block in all_blocks() if named(block) not in NOT_RUN}
+    return [page for page in PAGES if str(page.relative_to(ROOT)) in wanted]
+
+
+@pytest.fixture(scope="session")
+def postgres(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A server of the pages' own: they change its settings, and all of them name the same database."""
+    made = Stack(tmp_path_factory.mktemp("docs") / "stack", stack.cache)
+    made.start("postgres")
+    yield made
+    made.wipe()
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_the_page_works(page: Path, stack: Stack, postgres: Stack, tmp_path: Path) -> None:
+    """Block by block, in its order, in one folder, as a reader would."""
+    reader = Reader(tmp_path, stack, postgres, f"docs{secrets.token_hex(4)}")
+    reader.begin()
+    try:
+        for block in blocks(page):
+            if block.kind not in SHOWN and named(block) not in NOT_RUN:
+                reader.follow(block)
+    finally:
+        reader.end()
+
+
+def test_every_command_that_is_named_is_one() -> None:
+    """In the text, and below --help: the command and its options exist."""
+    known = commands_of(cli)
+    shown = manual.examples()
+    for page in PAGES:
+        shown += re.findall(r"`(pg-producer [^`]+)`", page.read_text())
+    assert shown
+    for line in shown:
+        words = shlex.split(line.partition(" | ")[0].replace("…", ""))[1:]
+        if words[0].startswith("--"):
+            continue
+        name = next((name for name in sorted(known, key=len, reverse=True) if " ".join(words).startswith(name)), None)
+        assert name is not None, line
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
+
+
+def test_every_command_has_examples_and_exit_codes() -> None:
+    """Below its --help."""
+    missing = commands_of(cli).keys() - manual.COMMANDS
+    assert not missing, f"give them examples and exit codes in producer/manual.py: {missing}"
+
+
+COMING = {"check.md", "full-table.md", "metrics.md", "platforms.md", "verify.md"}
+"""Pages of features that are on their way: links to them may lead nowhere until they are here."""
+
+
+def test_every_page_is_in_the_index_and_every_link_leads_somewhere() -> None:
+    """docs/README.md knows all pages; a link to a file of the repository is one."""
+    index = (ROOT / "docs" / "README.md").read_text()
+    linked = set(re.findall(r"\]\(([\w./-]+\.md)", index))
+    missing = {page.name for page in PAGES if page.parent.name == "docs"} - linked - {"README.md"}
+    assert not missing, f"say in docs/README.md what they answer: {missing}"
+    for page in PAGES:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)", page.read_text()):
+            file = (page.parent / target).resolve() if target else page
+            assert file.exists() or file.name in COMING, f"{page.name}: {target}"
+            if anchor:
+                titles = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+                anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+                assert anchor in anchors, f"{page.name}: {target}#{anchor}"
