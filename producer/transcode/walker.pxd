@@ -1,4 +1,5 @@
 from producer.transcode.block cimport Blocks
+from producer.transcode.counts cimport Counts
 from producer.transcode.forms cimport Route
 from producer.transcode.image cimport Image
 from producer.transcode.numbers cimport read_lsn
@@ -17,6 +18,8 @@ cdef class Walker:
     cdef readonly int suspects
     cdef readonly int holes
     cdef readonly Blocks blocks
+    cdef readonly Counts counts
+    cdef dict _counts
     cdef dict _routes
     cdef Route _route
     cdef Route _copied

@@ -225,6 +225,7 @@ class Handover:
     ) -> list[Unread]:
         """Copy the tables; those that the snapshot cannot show any more, or has no time for, are given back."""
         retention, connection = self._connector.retention, self._source.connection
+        self._connector.counters.condition.enter("snapshot", self._connector.clock.monotonic())
         with self._bars() as bars:
             copy = SnapshotCopy(
                 connector=self._connector, tables=self._tables, sink=self._sink, marks=marks, bars=bars,
