@@ -78,7 +78,7 @@ def main() -> None:
         print(f"{name:12}{size:6} bytes{_least(work, rows, arguments.runs):8.3f} us")
     path = FastPath(walker, block, set(), previous=None, tombstones=True)
     path.begin(record_head=_HEAD, xid=745, commit_lsn=26951328, next_lsn=26951400, commit_us=1795343146245855)
-    call = len(insert), memoryview(insert)
+    call = len(insert), memoryview(b"w" + insert[1:])
     assert path.run(lambda _: call, _nowhere, _nowhere, _CALL, 1 << 40) == FULL
     whole = _least(lambda: path.run(lambda _: call, _nowhere, _nowhere, _CALL, 1 << 40), rows // _CALL, arguments.runs)
     print(f"{'in a call':12}{len(insert) - _START:6} bytes{whole / _CALL:8.3f} us")

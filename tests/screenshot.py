@@ -16,7 +16,7 @@ from playwright.sync_api import ViewportSize, expect
 from dev.shell import say
 from dev.stack import Stack
 from tests.browser import chromium
-from tests.harness import Command, source_of
+from tests.harness import Command, source_of, wait_for
 from tests.scrape import PORT_FREE, Scrape
 
 _FILE = Path(__file__).resolve().parents[1] / "docs" / "status-page.png"
@@ -61,9 +61,9 @@ def main() -> int:
             page = browser.new_page(viewport=_WINDOW, color_scheme="light")
             page.goto(scrape.address)
             writer.start()
-            say(f"the page is at {scrape.address}: it takes about {3 * _TURNS} s to have something to show")
+            say(f"the page is at {scrape.address}: it takes about {2 * _TURNS + 20} s to have something to show")
             expect(page.locator("#phase")).to_contain_text("streaming", timeout=60_000)
-            page.wait_for_function(f"samples.length > {_TURNS}", timeout=4_000 * _TURNS)
+            wait_for(lambda: len(scrape.status()["samples"]) > _TURNS, 4 * _TURNS, "samples for the plots")
             source.execute(
                 "CREATE TABLE archive AS SELECT * FROM orders", "ALTER TABLE archive ADD PRIMARY KEY (id)", "ANALYZE"
             )

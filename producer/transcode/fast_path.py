@@ -119,12 +119,7 @@ class FastPath:
             if code == _DELETE and self._tombstones and walker.key is not None:
                 self._count(produce, walker.topic, None, walker.key, ack)
             self.ordinal = ordinal
-            if code == _DELETE:
-                walker.counts.deletes += 1
-            elif message[_ACTION] == _INSERT:
-                walker.counts.creates += 1
-            else:
-                walker.counts.updates += 1
+            walker.count(100 if code == _DELETE else 99 if message[_ACTION] == _INSERT else 117)
         return FULL
 
     def _count(

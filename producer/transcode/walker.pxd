@@ -18,7 +18,6 @@ cdef class Walker:
     cdef readonly int suspects
     cdef readonly int holes
     cdef readonly Blocks blocks
-    cdef readonly Counts counts
     cdef dict _counts
     cdef dict _routes
     cdef Route _route
@@ -30,6 +29,7 @@ cdef class Walker:
     cdef Parts _parts
     cdef bytes _times
     cpdef int row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
+    cpdef int count(self, int op) except -1
     cpdef begin(self, Parts parts)
     cpdef copy_row(self, bytes row, plan, long long lsn)
     cdef int _row(self, bytes message, Py_ssize_t start, long long ordinal) except -1

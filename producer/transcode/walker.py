@@ -60,8 +60,6 @@ class Walker:
         self.suspects = 0
         self.holes = 0
         self.blocks = Blocks()
-        self.counts = Counts()
-        """Of the last row's table."""
         self._counts: dict[str, Counts] = {} if counts is None else counts
         self._routes: dict[bytes, Route] = {}
         # The next row's table, most likely: of the stream, and of a snapshot.
@@ -87,6 +85,19 @@ class Walker:
         if found is None:
             found = self._counts[table] = Counts()
         return found
+
+    def count(self, op: cython.int) -> cython.int:
+        """The last row went out as an event of its table: c, u or d, as a character's number."""
+        route: Route | None = self._last
+        assert route is not None
+        counts: Counts = route.counts
+        if op == 99:
+            counts.creates += 1
+        elif op == 117:
+            counts.updates += 1
+        else:
+            counts.deletes += 1
+        return 0
 
     def plan(self) -> TablePlan:
         """The plan of the last row that had one."""
@@ -187,7 +198,6 @@ class Walker:
         self.key = key
         self.value = value
         self.topic = route.topic
-        self.counts = route.counts
         return code
 
     def _find(self, message: bytes, at: cython.Py_ssize_t) -> Route | None:

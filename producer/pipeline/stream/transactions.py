@@ -280,7 +280,7 @@ class Transactions:
     def _count(self, op: str, table: str | None = None) -> None:
         """An event went out; of the table that was walked last, where none is named."""
         if self._discard is None:
-            (self._walker.counts if table is None else self._walker.counts_of(table)).add(op)
+            self._walker.counts_of(self._walker.plan().table if table is None else table).add(op)
 
     def _send(
         self,

@@ -4,6 +4,8 @@
 const EVERY = 2000, HIDDEN_EVERY = 15000, PATIENCE = 5000, KEPT = 900, RATE_OVER = 10000;
 let instance = null, last = 0, samples = [], polls = [], shown = null, lostAt = null, restarted = false;
 
+// What the parser makes of the page's own <svg>.
+const SVG = document.querySelector("svg").namespaceURI;
 const at = (id) => document.getElementById(id);
 const put = (id, text) => { at(id).textContent = text; };
 const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
@@ -16,7 +18,7 @@ function make(tag, attributes, ...children) {
 }
 
 function draw(tag, attributes, text) {
-  const found = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  const found = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) found.setAttribute(name, value);
   if (text !== undefined) found.textContent = text;
   return found;
