@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke chaos chaos-short bench bench-peers plot demo picture clean
+.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke chaos chaos-short bench bench-peers plot demo picture screenshot clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,9 @@ demo: build ## a shop database, its changes live on Kafka; Ctrl-C ends everythin
 
 picture: build ## docs/demo.svg, drawn from a run of the demo
 	@$(PYTHON) -m dev.picture
+
+screenshot: build ## docs/status-page.png: a shop's status page in Chromium
+	@$(PYTHON) -m tests.screenshot
 
 clean: ## remove what was built and every local server
 	@-$(PYTHON) -m dev wipe

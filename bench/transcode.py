@@ -14,6 +14,7 @@ from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.schema.plan import table_plan
 from producer.schema.types import Modes
+from producer.transcode.fast_path import FULL, FastPath
 from producer.transcode.plan import TablePlan
 from producer.transcode.source_block import SourceBlock, times
 from producer.transcode.walker import DELETE, RECORD, Walker, compiled
@@ -22,6 +23,8 @@ from producer.transcode.walker import DELETE, RECORD, Walker, compiled
 _START = 25
 _HEAD = b',"xid":745,"timestamp":"2026-11-22 10:25:46.245855+00","lsn":"'
 _ROW_LSN = "0/19B3E40"
+# Messages to a call of the fast path.
+_CALL = 1000
 _NOTE = "Left with the neighbour at number 12; the bell is broken, please knock"
 # (column, type, OID, type modifier, what PostgreSQL prints, bare in JSON)
 _ORDER: list[tuple[str, str, int, int, str, bool]] = [
@@ -40,12 +43,12 @@ _ORDER: list[tuple[str, str, int, int, str, bool]] = [
 
 
 def main() -> None:
-    """Time inserts, updates, deletes and copied rows."""
+    """Time inserts, updates, deletes and copied rows; then inserts in a call of the fast path, nothing behind it."""
     parser = argparse.ArgumentParser(prog="python -m bench.transcode", description=__doc__)
     parser.add_argument("--rows", type=int, default=20_000, help="rows of a run")
     parser.add_argument("--runs", type=int, default=9)
     arguments = parser.parse_args()
-    rows = arguments.rows if compiled else arguments.rows // 50
+    rows = max(_CALL, arguments.rows if compiled else arguments.rows // 50)
     plan, walker = _plan(), Walker()
     walker.install(plan)
     block = SourceBlock(version="0.1.0", name="shop", database="bench")
@@ -72,7 +75,17 @@ def main() -> None:
         ("copied row", len(copied), lambda: walker.copy_row(copied, plan, 26951328)),
     ]
     for name, size, work in works:
-        print(f"{name:12}{size:6} bytes{_least(work, rows, arguments.runs):8.2f} us")
+        print(f"{name:12}{size:6} bytes{_least(work, rows, arguments.runs):8.3f} us")
+    path = FastPath(walker, block, set(), previous=None, tombstones=True)
+    path.begin(record_head=_HEAD, xid=745, commit_lsn=26951328, next_lsn=26951400, commit_us=1795343146245855)
+    call = len(insert), memoryview(b"w" + insert[1:])
+    assert path.run(lambda _: call, _nowhere, _nowhere, _CALL, 1 << 40) == FULL
+    whole = _least(lambda: path.run(lambda _: call, _nowhere, _nowhere, _CALL, 1 << 40), rows // _CALL, arguments.runs)
+    print(f"{'in a call':12}{len(insert) - _START:6} bytes{whole / _CALL:8.3f} us")
+
+
+def _nowhere(*_: object) -> None:
+    """In the place of Kafka's client."""
 
 
 def _least(work: Callable[[], object], rows: int, runs: int) -> float:

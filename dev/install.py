@@ -18,6 +18,8 @@ from pathlib import Path
 from dev.java import KAFKA_JAVA, REGISTRY_JAVA, find_java, find_javac, java
 from dev.shell import StackError, run, say
 
+BROWSER = "chromium"
+"""Debian's name of the package, and of its program."""
 PG_MAJOR = 15
 PG_HOME = Path(f"/usr/lib/postgresql/{PG_MAJOR}")
 PG_BIN = PG_HOME / "bin"
@@ -26,7 +28,9 @@ _REFUSING_MINOR = 19
 
 
 def install(names: Collection[str], major: int = PG_MAJOR) -> None:
-    """Install what these servers need and the machine lacks; `javac`: what compiles a plugin of Connect.
+    """Install what these servers need and the machine lacks.
+
+    Two more names: `javac`, what compiles a plugin of Connect; `browser`, Chromium and a font.
 
     Raises:
         StackError: it cannot be installed; names the command to run by hand.
@@ -53,6 +57,8 @@ def _missing(names: Collection[str], major: int) -> list[str]:
         packages.append("default-jre-headless")
     if "javac" in names and find_javac(KAFKA_JAVA) is None:
         packages.append("default-jdk-headless")
+    if "browser" in names and shutil.which(BROWSER) is None:
+        packages += [BROWSER, "fonts-liberation"]
     if {"kafka", "registry", "connect"} & set(names) and shutil.which("mvn") is None:
         packages.append("maven")
     return packages

@@ -7,7 +7,7 @@ point. Groups are opened in commit order, acked in any order, and resolved from 
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from producer.lsn import ZERO, Lsn
 
@@ -21,17 +21,25 @@ class Failure(NamedTuple):
     """Of the last transaction that it may be of."""
 
 
+class Acks(Protocol):
+    """Who counts the records that are acked."""
+
+    acks: int
+
+
 class Group:
     """Records that share one confirm point; its bound `ack` is the delivery callback of them all.
 
-    `pending` and `size` (bytes) go up as a record is handed to the sink, in any case before the
+    `pending`, `records` and `size` (bytes) go up as a record is handed to the sink, in any case before the
     sink's reports are served.
     """
 
-    __slots__ = ("_failed", "closed", "commit_lsn", "failure", "lsn", "pending", "size")
+    __slots__ = ("_failed", "closed", "commit_lsn", "failure", "lsn", "pending", "records", "size")
 
     def __init__(self, failed: list[Group] | None = None) -> None:
         self.pending = 0
+        self.records = 0
+        """All that were handed over."""
         self.size = 0
         self.closed = False
         self.lsn: Lsn | None = None
@@ -40,6 +48,12 @@ class Group:
         self.commit_lsn: Lsn | None = None
         """Where the last of its transactions commits, for what is said of a failure."""
         self._failed = failed
+
+    def add(self, records: int, size: int) -> None:
+        """So many more records, of so many bytes together, were handed over."""
+        self.pending += records
+        self.records += records
+        self.size += size
 
     def ack(self, error: object | None, report: object) -> None:
         """Take one delivery report. It never raises: librdkafka would repeat it for every message."""
@@ -53,7 +67,8 @@ class Group:
 class Tracker:
     """The groups in flight, and the highest LSN below which all are acked."""
 
-    def __init__(self, safe: Lsn = ZERO) -> None:
+    def __init__(self, safe: Lsn = ZERO, counts: Acks | None = None) -> None:
+        self._counts = counts
         self.safe = safe
         """Everything up to here is acked. It never goes down."""
         self.resolved = 0
@@ -94,6 +109,8 @@ class Tracker:
             groups.popleft()
             self.resolved += 1
             self._closed_bytes -= head.size
+            if self._counts is not None:
+                self._counts.acks += head.records
             if head.lsn is not None and head.lsn > self.safe:
                 self.safe = head.lsn
         return self.safe

@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec
 
 import click
 
-from producer import __version__, commands, manual, observe
+from producer import __version__, commands, manual, observe, serve
 from producer.clock import SystemClock
 from producer.errors import ProducerError, SettingsError
 from producer.pipeline import skips
@@ -125,7 +125,9 @@ def run(settings: Settings, once: bool, skipped: tuple[str, ...]) -> None:
     clock = SystemClock()
     stop = Stop(clock)
     stop.listen()
-    Runner(settings, clock, stop, once=once, skips=named).run()
+    runner = Runner(settings, clock, stop, once=once, skips=named)
+    with serve.listening(settings, runner.counters, clock):
+        runner.run()
 
 
 @_command("check")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TextIO
@@ -17,6 +17,7 @@ import structlog
 
 from producer import display
 from producer.clock import Clock
+from producer.figures import Calls, Condition, Errors, EventCounts, Lag, TableSnapshot
 
 Level = Literal["trace", "debug", "info", "warning", "error"]
 _REPORT_SECONDS = 5.0
@@ -103,6 +104,26 @@ class Counters:
     slot_wal_status: str | None = None
     slot_seconds_left: float | None = None
     """Until max_slot_wal_keep_size is used up, at the rate of the last minute; None: no end in sight."""
+    slot_safe_bytes: int | None = None
+    """WAL that may still be written before the server gives the slot up; None: it sets no limit."""
+    events: Mapping[str, EventCounts] = field(default_factory=dict)
+    """Of the stream, by table; without a table: logical messages."""
+    snapshots: dict[str, TableSnapshot] = field(default_factory=dict)
+    """Tables that were copied, are, or are to be."""
+    acks: int = 0
+    """Records that Kafka has acked."""
+    in_flight_bytes: int = 0
+    """Handed to Kafka's client and not acked."""
+    lag: Lag = field(default_factory=Lag)
+    recent: Errors = field(default_factory=Errors)
+    condition: Condition = field(default_factory=Condition)
+    registry: Calls = field(default_factory=Calls)
+
+    def awaits(self, table: str, expected_rows: int) -> TableSnapshot:
+        """The table is to be copied."""
+        found = self.snapshots.setdefault(table, TableSnapshot(expected_rows))
+        found.expected_rows, found.state = expected_rows, "waiting"
+        return found
 
 
 class SnapshotProgress(Protocol):
@@ -122,6 +143,39 @@ class SnapshotProgress(Protocol):
 
     def close(self) -> None:
         """Nothing more comes."""
+
+
+class Recorded:
+    """The progress that is shown, noted in the counters too."""
+
+    def __init__(self, shown: SnapshotProgress, counters: Counters) -> None:
+        self._shown = shown
+        self._snapshots = counters.snapshots
+
+    def begin(self, table: str, expected_rows: int, chunks_done: int, chunks: int) -> None:
+        """It begins, or begins again."""
+        found = self._snapshots.setdefault(table, TableSnapshot(expected_rows))
+        found.expected_rows, found.rows, found.state = expected_rows, 0, "copying"
+        found.chunks_done, found.chunks = chunks_done, chunks
+        self._shown.begin(table, expected_rows, chunks_done, chunks)
+
+    def advance(self, table: str, rows: int) -> None:
+        """The copy itself counts what goes out."""
+        self._shown.advance(table, rows)
+
+    def chunks(self, table: str, done: int) -> None:
+        """Chunks are acked."""
+        self._snapshots[table].chunks_done = done
+        self._shown.chunks(table, done)
+
+    def finish(self, table: str) -> None:
+        """Every row was read."""
+        self._snapshots[table].state = "read"
+        self._shown.finish(table)
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._shown.close()
 
 
 class _SnapshotBars:

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from producer import crash_points
+from producer.acks import Acks
 from producer.clock import Clock
 from producer.errors import KafkaUnavailable, ProducerError, ProducerFenced
 from producer.events import Position
@@ -119,9 +120,10 @@ class CommittedProgress(Progress):
         transactions: Transactions,
         interval_s: float,
         mark: str,
+        acks: Acks | None = None,
     ) -> None:
         """`mark` is the fingerprint of the stream to come."""
-        super().__init__(offsets, start, clock)
+        super().__init__(offsets, start, clock, acks)
         self._transactions = transactions
         self._interval = interval_s
         self._fingerprint = mark
@@ -206,6 +208,11 @@ class CommittedProgress(Progress):
             self._began_at = None
             self._committed_at = self._clock.monotonic()
             self.tracker.advance()
+        return self.confirmable
+
+    @property
+    def delivered(self) -> Lsn:
+        """Readers of what is committed have everything up to here."""
         return self.confirmable
 
     @property

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from producer import crash_points
-from producer.acks import Group, Tracker
+from producer.acks import Acks, Group, Tracker
 from producer.clock import Clock
 from producer.lsn import Lsn
 from producer.sink.offsets import Offset, OffsetsTopic
@@ -35,8 +35,8 @@ class Progress:
     every record before it.
     """
 
-    def __init__(self, offsets: OffsetsTopic, start: Offset, clock: Clock) -> None:
-        self.tracker = Tracker(start.lsn)
+    def __init__(self, offsets: OffsetsTopic, start: Offset, clock: Clock, acks: Acks | None = None) -> None:
+        self.tracker = Tracker(start.lsn, acks)
         self.confirmable: Lsn = start.lsn
         self._offsets = offsets
         self._stored = start
@@ -110,6 +110,11 @@ class Progress:
             self._write(self._at(safe))
             crash_points.reach("offset_sent")
         return self.confirmable
+
+    @property
+    def delivered(self) -> Lsn:
+        """Readers have everything up to here."""
+        return self.tracker.safe
 
     @property
     def position(self) -> Offset:

@@ -44,6 +44,7 @@ from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
 from producer.source import plugins, preflight, slot, visibility
 from producer.source.wire import Connection, Server, connect, explained
+from producer.transcode.counts import Counts
 from producer.transcode.source_block import SourceBlock
 from producer.transcode.walker import Walker
 
@@ -78,6 +79,8 @@ class Runner:
         self._block = SourceBlock(version=__version__, name=settings.topic_prefix, database=settings.database_dbname)
         self._side = SideTopics(settings)
         self.counters = Counters()
+        self._events: dict[str, Counts] = {}
+        self.counters.events = self._events
         self._skips = Skips(skips, self.counters)
         self._retention = Retention(settings, self._server, clock, self.counters)
         self._type_names = False
@@ -138,11 +141,11 @@ class Runner:
     def _with(self, sink: Sink) -> bool:
         """One session of the sink; True when the work is done."""
         offsets = stages.offsets(self._settings, sink)
-        registry = stages.registry(self._settings)
+        registry = stages.registry(self._settings, self.counters.registry)
         # A plan belongs to the tables that made it: what a walker of before knows is not known here.
         connector = Connector(
             settings=self._settings, clock=self._clock, stop=self._stop, counters=self.counters, server=self._server,
-            walker=Walker(), block=self._block, side=self._side,
+            walker=Walker(self._events), block=self._block, side=self._side,
             dead_letters=DeadLetters(self._settings, sink, self.counters), retention=self._retention, skips=self._skips,
             unseen=self._unseen, repairs=self._repairs,
         )  # fmt: skip
@@ -166,6 +169,8 @@ class Runner:
             tables.recall(offsets, source.loaded)
             start = handover.position(again=self._again)
             if start is not None:
+                for unread in start.later:
+                    self.counters.awaits(unread.table.qualified_name, unread.table.rows)
                 if sink.transactions is None or sink.transactions.begun:
                     self._again = False
                 session = StreamSession(
@@ -245,6 +250,17 @@ class Runner:
         self._failing_since = None
         self._attempt = 0
 
+    def _note(self, error: TemporaryError | SlotLost, now: float) -> None:
+        """For whoever asks how we are. Waiting for a slot that another reads is no fault: we stand by."""
+        counters = self.counters
+        counters.in_flight_bytes = 0
+        if isinstance(error, SlotInUse):
+            counters.condition.enter("standby", now)
+            return
+        counters.reconnects += 1
+        counters.recent.fault(type(error).__name__, error.message, error.remedy)
+        counters.condition.enter("reconnecting", now)
+
     def _back_off(self, sink: Sink, error: TemporaryError | SlotLost) -> None:
         """Wait a little longer each time, with jitter; give up after errors.retry.timeout.
 
@@ -263,8 +279,8 @@ class Runner:
             longest = min(longest, _STANDBY_SECONDS)
         seconds = min(longest, _BACKOFF_SECONDS * 2**self._attempt) * random.uniform(0.5, 1)  # noqa: S311
         self._attempt = min(self._attempt + 1, 16)
-        self.counters.reconnects += 1
         waits = isinstance(error, SlotInUse) and now > self._failing_since
+        self._note(error, now)
         if not waits or now - self._said_at >= _STANDBY_SAYS_SECONDS:
             self._said_at = now
             _log.warning(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from producer.acks import Group
 from producer.clock import Clock
 from producer.errors import KafkaUnavailable
+from producer.figures import Calls
 from producer.pipeline import exactly_once
 from producer.pipeline.stop import Stop
 from producer.schema.registry import Registry
@@ -57,14 +58,15 @@ def sink(settings: Settings, *, transactional: bool = False) -> KafkaSink:
     )
 
 
-def registry(settings: Settings) -> Registry:
-    """The schema registry."""
+def registry(settings: Settings, calls: Calls | None = None) -> Registry:
+    """The schema registry; its answers are counted in `calls`."""
     login = settings.schema_registry_basic_auth_user_info
     return Registry(
         settings.schema_registry_url,
         basic_auth=login.get_secret_value() if login is not None else None,
         ssl=settings.schema_registry_ssl,
         auto_register=settings.auto_register_schemas,
+        calls=calls,
     )
 
 

@@ -59,6 +59,7 @@ def table_plan(
         key_frame=b"" if key_id is None else _FRAME.pack(0, key_id),
         value_frame=_FRAME.pack(0, value_id),
         names=string(relation.schema) + string(relation.name),
+        table=relation.qualified_name,
         json_names='"schema":{},"table":{}'.format(*map(json_string, relation.logged_names)).encode(),
         tail=_tail(relation, signed_oids) if primary_told else b"}",
         order=() if order == tuple(sorted(order)) else order,

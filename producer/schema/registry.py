@@ -13,6 +13,7 @@ from typing import TypeVar
 import httpx2 as httpx
 
 from producer.errors import AccessDenied, ProducerError, RegistryUnavailable, SchemaRefused, SettingsError
+from producer.figures import Calls
 from producer.schema.registry_http import FAULTS, Refused, RegistryHttp
 
 _AT_ONCE = 8
@@ -47,6 +48,7 @@ class Registry:
         basic_auth: str | None = None,
         ssl: Mapping[str, str] | None = None,
         auto_register: bool = True,
+        calls: Calls | None = None,
     ) -> None:
         """Make ready; nothing is asked yet.
 
@@ -62,7 +64,7 @@ class Registry:
         """What was asked for ahead of need."""
         self._pool: ThreadPoolExecutor | None = None
         try:
-            self._http = RegistryHttp(url, basic_auth, ssl or {})
+            self._http = RegistryHttp(url, basic_auth, ssl or {}, calls)
         except (ValueError, OSError) as error:
             # Without the cause: its text may hold a password.
             raise SettingsError(

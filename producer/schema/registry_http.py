@@ -16,6 +16,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx2 as httpx
 
+from producer.figures import Calls
+
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 _HEADERS = {"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE}
 # A registry that has just started takes seconds for its first schema.
@@ -44,12 +46,13 @@ FAULTS = (Refused, httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, Type
 class RegistryHttp:
     """Asks the first of several addresses that answers; usable from several threads."""
 
-    def __init__(self, urls: str, basic_auth: str | None, tls: Mapping[str, str]) -> None:
-        """Make ready; nothing is asked yet.
+    def __init__(self, urls: str, basic_auth: str | None, tls: Mapping[str, str], calls: Calls | None = None) -> None:
+        """Make ready; nothing is asked yet. Each question is counted in `calls`.
 
         Raises:
             ValueError, OSError: an address or a TLS setting cannot be used; the text may hold a password.
         """
+        self._calls = calls or Calls()
         self._urls = [url.strip().rstrip("/") for url in urls.split(",")]
         for url in self._urls:
             if urlsplit(url).scheme not in ("http", "https"):
@@ -84,8 +87,10 @@ class RegistryHttp:
             try:
                 response = self._client.request(method, f"{url}/{where}", content=body)
             except httpx.TransportError as error:
+                self._calls.note("failed")
                 fault = error
                 continue
+            self._calls.note("answered" if response.is_success else "refused")
             if response.is_success:
                 answer: object = response.json()
                 return answer

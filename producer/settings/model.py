@@ -32,6 +32,7 @@ from producer.settings.values import (
     Text,
     Topic,
     Urls,
+    UserInfo,
     setting,
 )
 
@@ -188,7 +189,15 @@ class Settings(DatabaseSettings):
         "status.update.interval.ms",
         "Longest time between two status updates to the server; below its wal_sender_timeout. [ms]",
     )
-    http_listen: Listen = setting("", "http.listen", "host:port of metrics, health, status page, REST; none.")
+    http_listen: Listen = setting(
+        "",
+        "http.listen",
+        "host:port of metrics, health and status page (docs/metrics.md); `:port`: this machine only; port 0: any that "
+        "is free, the log says which.",
+    )
+    http_basic_auth_user_info: UserInfo = setting(
+        None, "http.basic.auth.user.info", "`user:password` that is asked for there; none: nobody is asked. Secret."
+    )
     group_id: Stripped = setting("", "group.id", "A worker's group.")
     config_storage_topic: Topic = setting("", "config.storage.topic", "A worker's configurations.")
     status_storage_topic: Topic = setting("", "status.storage.topic", "A worker's states.")

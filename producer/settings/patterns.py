@@ -20,7 +20,7 @@ PASSED_ON = {
 CLIENTS = ("producer.override.", "admin.override.", "consumer.override.")
 # Those whose free part cannot be spelt in a variable's name.
 FREE_TEXT = ("column.truncate.", "column.mask.", "snapshot.select.statement.overrides.")
-SECRETS = frozenset({"database.password", "schema.registry.basic.auth.user.info"})
+SECRETS = frozenset({"database.password", "http.basic.auth.user.info", "schema.registry.basic.auth.user.info"})
 _SECRET_WORDS = (
     "credential", "jaas", "key.pem", "oauthbearer.config", "passphrase", "password", "sasl.username", "secret", "token",
     "user.info",

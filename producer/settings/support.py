@@ -10,8 +10,6 @@ from typing import Any
 
 from producer.settings.model import FIELDS, Settings
 
-_SET: Callable[[Any], bool] = bool
-
 
 def _other_than(*supported: object) -> Callable[[Any], bool]:
     return lambda value: value not in supported
@@ -19,7 +17,6 @@ def _other_than(*supported: object) -> Callable[[Any], bool]:
 
 NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "plugin.name": (_other_than("wal2json"), "only wal2json is"),
-    "http.listen": (_SET, "the HTTP interface is not"),
     "value.subject.name.strategy": (_other_than("TopicNameStrategy"), "only TopicNameStrategy is"),
 }
 

@@ -136,8 +136,15 @@ def _servers(value: str) -> str:
 
 
 def _listen(value: str) -> str:
-    if value and not _port_of(_LISTEN.fullmatch(value)):
-        raise ValueError("must be host:port or :port, the port from 1 to 65535")
+    found = _LISTEN.fullmatch(value)
+    if value and (found is None or int(found.group(1)) > _PORT_MAX):
+        raise ValueError("must be host:port or :port, the port up to 65535; 0: any that is free")
+    return value
+
+
+def _user_info(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not all(value.get_secret_value().partition(":")):
+        raise ValueError("must be user:password")
     return value
 
 
@@ -198,6 +205,7 @@ Expressions = Annotated[Filter, BeforeValidator(_filter)]
 Statements = Annotated[tuple[str, ...], BeforeValidator(_statements)]
 Operations = Annotated[frozenset[str], BeforeValidator(_operations)]
 Secret = SecretStr | None
+UserInfo = Annotated[SecretStr | None, AfterValidator(_user_info)]
 Port = Annotated[int, Field(ge=1, le=_PORT_MAX)]
 Count = Annotated[int, Field(ge=1)]
 Partitions = Annotated[int, Field(le=2_147_483_647), AfterValidator(_one_or_default)]

@@ -139,8 +139,7 @@ class KafkaSink:
             # In a transaction that failed meanwhile, any record is refused: its first complaint tells why.
             fatal = self._complaints.fatal
             raise fatal or map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
-        group.pending += 1
-        group.size += size + RECORD_BYTES
+        group.add(1, size + RECORD_BYTES)
 
     def poll(self) -> None:
         """Serve the delivery reports that have come; returns at once."""

@@ -123,8 +123,7 @@ class MemorySink:
             self._produce(topic, value, key, partition, group.ack, tuple(headers or ()))
         except KafkaException as error:
             raise map_kafka_error(error, f"topic {topic}, a record of {size} bytes") from error
-        group.pending += 1
-        group.size += size + RECORD_BYTES
+        group.add(1, size + RECORD_BYTES)
 
     def poll(self) -> None:
         """Serve the acks that are not held."""

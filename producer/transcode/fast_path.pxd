@@ -6,6 +6,7 @@ from producer.transcode.walker cimport Walker
 
 cdef Py_ssize_t _HEADER
 cdef Py_ssize_t _ACTION
+cdef int _INSERT
 cdef int _RECORD
 cdef int _DELETE
 
@@ -30,6 +31,7 @@ cdef class FastPath:
     cdef readonly long long committed_lsn
     cdef readonly long long committed_xid
     cdef readonly long long committed_us
+    cdef readonly long long delivered
     cdef set _produced
     cdef int _count(self, object produce, str topic, bytes value, bytes key, object ack) except -1
     cdef bint _begin(self, bytes message) except -1

@@ -30,6 +30,7 @@ OTHER = 3
 # XLogData's header; the payload behind it begins `{"action":"`.
 _HEADER = 25
 _ACTION = 36
+_INSERT = 73
 # Walker's codes; a typed name of another module's would be a lookup for each row.
 _RECORD = 1
 _DELETE = 2
@@ -70,6 +71,8 @@ class FastPath:
         """Where it committed; -1: not known."""
         self.committed_xid = 0
         self.committed_us = 0
+        self.delivered = 0
+        """How many transactions with events were closed."""
         self._produced = produced
 
     def run(
@@ -116,6 +119,7 @@ class FastPath:
             if code == _DELETE and self._tombstones and walker.key is not None:
                 self._count(produce, walker.topic, None, walker.key, ack)
             self.ordinal = ordinal
+            walker.count(100 if code == _DELETE else 99 if message[_ACTION] == _INSERT else 117)
         return FULL
 
     def _count(
@@ -211,6 +215,8 @@ class FastPath:
 
     def _close(self, next_lsn: cython.longlong) -> cython.int:
         self.open = False
+        if self.ordinal:
+            self.delivered += 1
         self.committed = next_lsn
         self.committed_lsn = self.commit_lsn
         self.committed_xid = self.xid

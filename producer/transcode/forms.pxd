@@ -1,3 +1,4 @@
+from producer.transcode.counts cimport Counts
 from producer.transcode.numbers cimport write_decimal, write_float, write_long, write_variable_decimal
 from producer.transcode.spans cimport find
 from producer.transcode.temporal cimport write_date, write_interval, write_time, write_timestamp, write_zoned_timestamp
@@ -17,6 +18,7 @@ cdef class Codec:
 cdef class Route:
     cdef readonly object plan
     cdef readonly str topic
+    cdef Counts counts
     cdef int count
     cdef bytes names
     cdef bytes tail

@@ -13,6 +13,7 @@ import cython
 from producer.transcode.plan import Form, FormError, TablePlan, UnknownLabel, ValuePlan
 
 if not cython.compiled:
+    from producer.transcode.counts import Counts
     from producer.transcode.numbers import write_decimal, write_float, write_long, write_variable_decimal
     from producer.transcode.spans import find
     from producer.transcode.temporal import (
@@ -54,6 +55,7 @@ class Route:
         columns = plan.columns
         self.plan = plan
         self.topic = plan.topic
+        self.counts = Counts()
         self.count = len(columns)
         self.names = plan.json_names
         self.tail = plan.tail

@@ -129,6 +129,8 @@ class TablePlan:
     """Indexes of the columns as Value has them; empty: as rows have them."""
     full_identity: bool = False
     """REPLICA IDENTITY FULL: an update's before-image is complete and is sent."""
+    table: str = ""
+    """`schema.table`, as its events are counted; a partition's is its root's."""
 
     @property
     def withheld(self) -> frozenset[str]:

@@ -1,4 +1,5 @@
 from producer.transcode.block cimport Blocks
+from producer.transcode.counts cimport Counts
 from producer.transcode.forms cimport Route
 from producer.transcode.image cimport Image
 from producer.transcode.numbers cimport read_lsn
@@ -17,6 +18,7 @@ cdef class Walker:
     cdef readonly int suspects
     cdef readonly int holes
     cdef readonly Blocks blocks
+    cdef dict _counts
     cdef dict _routes
     cdef Route _route
     cdef Route _copied
@@ -27,6 +29,7 @@ cdef class Walker:
     cdef Parts _parts
     cdef bytes _times
     cpdef int row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
+    cpdef int count(self, int op) except -1
     cpdef begin(self, Parts parts)
     cpdef copy_row(self, bytes row, plan, long long lsn)
     cdef int _row(self, bytes message, Py_ssize_t start, long long ordinal) except -1

@@ -13,6 +13,7 @@ from producer.transcode.plan import CHANGED, FormError, TablePlan
 
 if not cython.compiled:
     from producer.transcode.block import Blocks
+    from producer.transcode.counts import Counts
     from producer.transcode.forms import Route
     from producer.transcode.image import Image
     from producer.transcode.numbers import read_lsn
@@ -47,7 +48,8 @@ def _is_end(message: bytes, at: cython.Py_ssize_t, tail: bytes) -> cython.bint:
 class Walker:
     """Walks the rows of all tables, one after the other; its buffers are used again."""
 
-    def __init__(self) -> None:
+    def __init__(self, counts: dict[str, Counts] | None = None) -> None:
+        """`counts` takes each table's, by its name."""
         self.key: bytes | None = None
         self.value: bytes | None = None
         self.old_key: bytes | None = None
@@ -58,6 +60,7 @@ class Walker:
         self.suspects = 0
         self.holes = 0
         self.blocks = Blocks()
+        self._counts: dict[str, Counts] = {} if counts is None else counts
         self._routes: dict[bytes, Route] = {}
         # The next row's table, most likely: of the stream, and of a snapshot.
         self._route: Route | None = None
@@ -71,8 +74,30 @@ class Walker:
 
     def install(self, plan: TablePlan) -> None:
         """Walk the rows of the plan's table by it from now on."""
-        self._routes[plan.json_names] = Route(plan)
+        route = Route(plan)
+        route.counts = self.counts_of(plan.table)
+        self._routes[plan.json_names] = route
         self._route = None
+
+    def counts_of(self, table: str) -> Counts:
+        """The counts of a table, by its name; of what belongs to none: of the empty name."""
+        found = self._counts.get(table)
+        if found is None:
+            found = self._counts[table] = Counts()
+        return found
+
+    def count(self, op: cython.int) -> cython.int:
+        """The last row went out as an event of its table: c, u or d, as a character's number."""
+        route: Route | None = self._last
+        assert route is not None
+        counts: Counts = route.counts
+        if op == 99:
+            counts.creates += 1
+        elif op == 117:
+            counts.updates += 1
+        else:
+            counts.deletes += 1
+        return 0
 
     def plan(self) -> TablePlan:
         """The plan of the last row that had one."""

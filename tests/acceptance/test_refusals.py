@@ -32,7 +32,7 @@ def test_settings_that_are_wrong(command: Command) -> None:
         command, 2, "database.hostname", "2 settings", settings={"database.hostnam": "x", "database.port": "y"}
     )
     assert "did you mean" in text
-    refused(command, 2, "not supported yet", settings={"http.listen": ":80"})
+    refused(command, 2, "not supported yet", settings={"value.subject.name.strategy": "RecordNameStrategy"})
 
 
 def test_a_wrong_password(command: Command) -> None:

@@ -106,3 +106,29 @@ def test_an_open_group_that_is_all_acked_does_not_hold_reading_back() -> None:
     group.ack(None, None)
     assert tracker.in_flight_bytes == 0
     assert not tracker.idle
+
+
+class Counted:
+    acks = 0
+
+
+def test_records_are_counted_when_all_before_them_are_acked() -> None:
+    """Those of a group that failed never are."""
+    counted = Counted()
+    tracker = Tracker(counts=counted)
+    first, second, third = tracker.open(), tracker.open(), tracker.open()
+    for group, records in ((first, 2), (second, 3), (third, 1)):
+        group.add(records, 10 * records)
+        tracker.close(group)
+    assert tracker.in_flight_bytes == 60
+    for _ in range(3):
+        second.ack(None, None)
+    tracker.advance()
+    assert counted.acks == 0
+    first.ack(None, None)
+    first.ack(None, None)
+    tracker.advance()
+    assert counted.acks == 5
+    third.ack("refused", None)
+    tracker.advance()
+    assert counted.acks == 5

@@ -103,6 +103,7 @@ class Retention:
         counters.slot_retained_bytes = found.retained_bytes
         counters.slot_lag_bytes = found.lag_bytes
         counters.slot_wal_status = found.wal_status
+        counters.slot_safe_bytes = found.safe_bytes
         counters.slot_seconds_left = self._forecast(found, now)
         refused = slot.lost(found)
         if refused is not None:

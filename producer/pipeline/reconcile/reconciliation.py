@@ -61,7 +61,8 @@ class Reconciliation:
         self._meanwhile = meanwhile
         self._delete = KeyDelete(shape)
         self._keys = keys_of(sink, tables, shape)
-        self._tracker = Tracker()
+        self._tracker = Tracker(counts=connector.counters)
+        self._counts = connector.walker.counts_of(shape.plan.table)
         self._unknown = False
         """A row of which not even the key could be told was set aside."""
 
@@ -117,6 +118,7 @@ class Reconciliation:
             self._sink.send(plan.topic, key, self._delete.value(key, source, none, outer), group, partition=partition)
             if self._connector.settings.tombstones_on_delete:
                 self._sink.send(plan.topic, key, None, group, partition=partition)
+            self._counts.add("d")
             if group.pending >= _GROUP_RECORDS:
                 self._tracker.close(group)
                 self._await_acks(limit - 1)

@@ -35,6 +35,8 @@ class Outgoing:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    op: str = ""
+    """What it is as an event of its table: c, u, d; nothing: a tombstone or a letter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ class DeadLetters:
         self.topic = settings.errors_deadletterqueue_topic_name
         self._settings = settings
         self._sink = sink
+        self._counters = counters
         self._errors = counters.errors
         self._seen: Counter[tuple[str, str]] = Counter()
         self._limit = sink.largest_record
@@ -151,6 +154,8 @@ class DeadLetters:
         self._errors[kind] = self._errors.get(kind, 0) + 1
         place = (letter.table, letter.error.column)
         self._seen[place] += 1
+        if self._seen[place] == 1:
+            self._counters.recent.tell(kind, letter.error.message, letter.error.remedy)
         if self._seen[place] == 1 or self._seen[place] % _LOG_EVERY == 0:
             _log.error(
                 "a row went to the dead letters",

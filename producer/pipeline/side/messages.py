@@ -27,6 +27,7 @@ class Messages:
         self._settings = connector.settings
         self._block = connector.block
         self._blocks = connector.walker.blocks
+        self._counts = connector.walker.counts_of("")
         self._clock = connector.clock
         self._sink = sink
         self._tracker = tracker
@@ -49,6 +50,7 @@ class Messages:
         topic, key, value = self._record(message, parts, Position(message.lsn, 0), b"\x00")
         self._sink.send(topic, key, value, group)
         self._tracker.close(group)
+        self._counts.add("m")
         return len(key) + len(value)
 
     def _record(

@@ -34,6 +34,8 @@ class SnapshotAcks:
         meanwhile: Callable[[], None] | None,
     ) -> None:
         self._clock = connector.clock
+        self._counters = connector.counters
+        self._acked = -1
         self._stop = connector.stop
         self._limit = connector.settings.max_queue_size_in_bytes
         self._retry_timeout = connector.settings.errors_retry_timeout
@@ -87,6 +89,14 @@ class SnapshotAcks:
                 raise map_kafka_error(tracker.failure, "delivering the snapshot")
         for copy in list(self.unmarked):
             self._mark_done(copy)
+        self._note()
+
+    def _note(self) -> None:
+        counters, now = self._counters, self._clock.monotonic()
+        counters.in_flight_bytes = in_flight = self._in_flight()
+        counters.condition.tended_at = now
+        counters.condition.awaits_acks(now, acked=counters.acks != self._acked, waiting=in_flight > 0)
+        self._acked = counters.acks
 
     def _mark_done(self, copy: TableCopy) -> None:
         """Data acked, then the mark: a mark never speaks of a row that may be missing."""

@@ -16,7 +16,7 @@ from producer import crash_points, observe
 from producer.errors import ConversionError
 from producer.events import Position
 from producer.lsn import Lsn
-from producer.observe import SnapshotProgress
+from producer.observe import Recorded, SnapshotProgress
 from producer.pipeline.connector import Connector
 from producer.pipeline.snapshot import poison as poison_copy
 from producer.pipeline.snapshot.acks import SnapshotAcks
@@ -98,7 +98,7 @@ class SnapshotCopy:
         self._sink = sink
         self._block = connector.block
         self._marks = marks
-        self._bars = bars
+        self._bars = bars = Recorded(bars, connector.counters)
         self._position = position
         self._first_reading = first_reading
         self._leaves_out = leaves_out
@@ -122,6 +122,8 @@ class SnapshotCopy:
         Returns when every row is acked, and every chunk or table marked, or when told to stop.
         """
         waiting = deque(sorted(wanted, key=lambda unread: unread.table.rows, reverse=True))
+        for unread in waiting if self._first_reading else ():
+            self._counters.awaits(unread.table.qualified_name, unread.table.rows)
         unseen: list[Unread] = []
         running: list[TableCopy] = []
         free = list(readers)
@@ -213,7 +215,10 @@ class SnapshotCopy:
         )  # fmt: skip
         if begun:
             self._bars.begin(table.qualified_name, table.rows, unread.done, unread.done + len(unread.waiting))
-        copy = TableCopy(unread, shape, select, unread.next_chunk() if self._one_chunk else unread.waiting)
+        copy = TableCopy(
+            unread, shape, select, unread.next_chunk() if self._one_chunk else unread.waiting,
+            self._counters.snapshots[table.qualified_name], self._counters,
+        )  # fmt: skip
         copy.leaves_out, copy.before_mark = self._leaves_out, self._before_mark
         compared = None if self._compare is None else self._compare(shape)
         if compared is not None:
@@ -272,8 +277,7 @@ class SnapshotCopy:
                     refused = self._stopped(refused, copy)
                 raise refused from error
             finally:
-                part.group.pending += path.records
-                part.group.size += path.size + path.records * RECORD_BYTES
+                part.group.add(path.records, path.size + path.records * RECORD_BYTES)
                 part.held = path.held
                 self._emitted += path.records
                 moved += path.records

@@ -226,6 +226,7 @@ class Handover:
     ) -> list[Unread]:
         """Copy the tables; those that the snapshot cannot show any more, or has no time for, are given back."""
         retention, connection = self._connector.retention, self._source.connection
+        self._connector.counters.condition.enter("snapshot", self._connector.clock.monotonic())
         tables = [unread.table for unread in wanted]
         progress = observe.snapshot_progress(
             self._connector.clock, tables=len(tables), rows=sum(table.rows for table in tables)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from producer.acks import Group, Tracker
+from producer.acks import Acks, Group, Tracker
+from producer.figures import TableSnapshot
 from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.tables.plans import Shape
 from producer.source.chunks import Chunk
@@ -20,11 +21,11 @@ _GROUP_ROWS = 1000
 class ChunkCopy:
     """One chunk: done when its rows are acked, the last one of them included."""
 
-    def __init__(self, copy: TableCopy, chunk: Chunk, reader: TableReader) -> None:
+    def __init__(self, copy: TableCopy, chunk: Chunk, reader: TableReader, acks: Acks) -> None:
         self.copy = copy
         self.chunk = chunk
         self.reader = reader
-        self.tracker = Tracker()
+        self.tracker = Tracker(counts=acks)
         self.group: Group = self.tracker.open()
         self.held: bytes | None = None
         """The row behind all others of the chunk so far: its marker is known only when another one comes."""
@@ -38,6 +39,7 @@ class ChunkCopy:
         """So many more rows were handed to the sink. Begin another group when this one is large."""
         self.rows += rows
         self.copy.rows += rows
+        self.copy.progress.add(rows)
         if self.group.pending:
             self.begun = self.copy.begun = True
         if self.group.pending >= _GROUP_ROWS:
@@ -54,7 +56,17 @@ class ChunkCopy:
 class TableCopy:
     """Chunks of a table are read in any order, by whichever reader is free."""
 
-    def __init__(self, unread: Unread, shape: Shape, select: str | None, waiting: deque[Chunk]) -> None:
+    def __init__(
+        self,
+        unread: Unread,
+        shape: Shape,
+        select: str | None,
+        waiting: deque[Chunk],
+        progress: TableSnapshot,
+        acks: Acks,
+    ) -> None:
+        self.progress = progress
+        self._acks = acks
         self.unread = unread
         self.table = unread.table
         self.shape = shape
@@ -89,7 +101,7 @@ class TableCopy:
     def begin(self, reader: TableReader) -> None:
         """Have the reader, which holds its lock, copy the next chunk."""
         self.holders.add(reader)
-        part = ChunkCopy(self, self.waiting.popleft(), reader)
+        part = ChunkCopy(self, self.waiting.popleft(), reader, self._acks)
         self.at_work.append(part)
         self.unacked.append(part)
         reader.begin(self.table, self.shape.relation, self.select, part.chunk)

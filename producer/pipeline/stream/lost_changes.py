@@ -17,6 +17,8 @@ from producer.source.wire import Connection
 
 _log = observe.logger("producer.lost_changes")
 _LOG_EVERY = 1000
+_WORDS = "a change was not logged by the source: the table has no replica identity"
+_REMEDY = "ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key"
 # The names stand between quotes as they are: one that holds quotes and dots is not escaped.
 _NOTICE = re.compile(r'no tuple (?:identifier|data) for \w+ in table "(.*)"', re.DOTALL)
 _BETWEEN = re.compile(r'(?=("\."))')
@@ -27,6 +29,7 @@ class LostChanges:
 
     def __init__(self, counters: Counters, tables: Tables, catalog: Connection) -> None:
         self._lost = counters.lost_changes
+        self._recent = counters.recent
         self._tables = tables
         self._catalog = catalog
         self._names: dict[str, str | None] = {}
@@ -43,11 +46,10 @@ class LostChanges:
         if table is None:
             return
         self._lost[table] = count = self._lost.get(table, 0) + 1
+        if count == 1:
+            self._recent.tell("LostChange", f"table {table}: {_WORDS}", _REMEDY)
         if count == 1 or count % _LOG_EVERY == 0:
-            _log.error(
-                "a change was not logged by the source: the table has no replica identity",
-                table=table, lost=count, remedy="ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key",
-            )  # fmt: skip
+            _log.error(_WORDS, table=table, lost=count, remedy=_REMEDY)
 
     def _table(self, quoted: str) -> str | None:
         """Whose change it was, a partition's its root's; None: of a table that is not selected."""
@@ -74,5 +76,5 @@ def sum_up(counters: Counters) -> None:
     for table, lost in sorted(counters.lost_changes.items()):
         _log.warning(
             "changes were lost: the source does not log them",
-            table=table, lost=lost, remedy="ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key",
+            table=table, lost=lost, remedy=_REMEDY,
         )  # fmt: skip

@@ -34,6 +34,7 @@ class Salvaged:
 
     records: list[Outgoing]
     ordinals: int = 1
+    table: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +132,7 @@ class Poison:
     def _delete(self, row: _Row) -> Salvaged:
         gone = self._gone(row, whole=False)
         letter = self._old_row(row, gone)
-        return Salvaged([*self._deleted(gone), letter])
+        return Salvaged([*self._deleted(gone), letter], table=_table(row.shape))
 
     def _update(self, row: _Row) -> Salvaged:
         if row.shape is not None and row.shape.plan.full_identity:
@@ -150,7 +151,7 @@ class Poison:
         if whole is None:
             records.append(self._old_row(row, gone))
         behind = replace(row, position=row.position._replace(ordinal=row.position.ordinal + 1))
-        return Salvaged([*records, self._new_row(behind, new)], 2)
+        return Salvaged([*records, self._new_row(behind, new)], 2, _table(row.shape))
 
     def _without_old_row(self, row: _Row, shape: Shape) -> Salvaged | None:
         """The update, when only the old row is to blame."""
@@ -171,19 +172,19 @@ class Poison:
                 code = self._walk(message, row.position.ordinal)
         walker, topic = self._walker, shape.plan.topic
         if code == RECORD:
-            records = [Outgoing(topic, walker.key, walker.value, headers)]
+            records = [Outgoing(topic, walker.key, walker.value, headers, "u")]
         elif code == KEY_CHANGE:
             old, new = walker.old_key or b"", walker.key or b""
             records = [
-                *self._deleted(Outgoing(topic, old, walker.old_value, [("__debezium.newkey", new)])),
-                Outgoing(topic, new, walker.value, [("__debezium.oldkey", old), *headers]),
+                *self._deleted(Outgoing(topic, old, walker.old_value, [("__debezium.newkey", new)], "d")),
+                Outgoing(topic, new, walker.value, [("__debezium.oldkey", old), *headers], "c"),
             ]
         else:
             return None
         if not all(self._dead_letters.fits(record.key, record.value, record.headers) for record in records):
             return None
         letter = self._old_row(row, records[0])
-        return Salvaged([*records, letter], 2 if code == KEY_CHANGE else 1)
+        return Salvaged([*records, letter], 2 if code == KEY_CHANGE else 1, shape.plan.table)
 
     def _gone(self, row: _Row, *, whole: bool) -> Outgoing | None:
         """A delete of the old row, whole or with nothing but its key; None: it cannot be made."""
@@ -197,7 +198,7 @@ class Poison:
         with self._by(plan, shape.plan):
             if self._walk(wal2json.as_delete(row.message, XLOG_HEADER, cells), row.position.ordinal) != DELETE:
                 return None
-            made = Outgoing(shape.plan.topic, self._walker.key, self._walker.value, [])
+            made = Outgoing(shape.plan.topic, self._walker.key, self._walker.value, [], "d")
         return made if self._dead_letters.fits(made.key, made.value, made.headers) else None
 
     def _key(self, row: _Row) -> bytes | None:
@@ -266,6 +267,10 @@ class Poison:
             yield
         finally:
             self._walker.install(own)
+
+
+def _table(shape: Shape | None) -> str:
+    return "" if shape is None else shape.plan.table
 
 
 def _lean(plan: TablePlan) -> TablePlan:

@@ -123,11 +123,12 @@ class StreamSession:
     def _progress(self, start: Offset) -> Progress:
         settings = self._settings
         if self._sink.transactions is None:
-            return Progress(self._offsets, start, self._clock)
+            return Progress(self._offsets, start, self._clock, self._connector.counters)
         names = self._tables.logged() or [(table.schema, table.name) for table in self._tables.chosen]
         progress = CommittedProgress(
             self._offsets, start, self._clock, self._sink.transactions,
             interval_s=settings.transaction_boundary_interval_ms / 1000, mark=exactly_once.fingerprint(settings, names),
+            acks=self._connector.counters,
         )  # fmt: skip
         if start.part is not None and progress.resumed is None:
             _log.warning(
@@ -169,6 +170,9 @@ class StreamSession:
             _log.info(
                 "streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(self._tables.chosen)
             )
+            condition = self._connector.counters.condition
+            condition.enter("streaming", self._clock.monotonic())
+            condition.patience = timeout_ms / 1000
             loop = StreamLoop(
                 connector=self._connector, stream=stream, catalog=catalog, tables=self._tables, sink=self._sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
@@ -229,6 +233,7 @@ class StreamSession:
                     "Kafka did not ack in time; what is unconfirmed comes again at the next start",
                     remedy="are the brokers up? nothing is lost",
                 )
+        self._connector.counters.lag.acked(progress.delivered, self._clock.time_us)
         stream.confirm(progress.confirmable)
 
     def _store_acked(self, progress: Progress) -> None:

@@ -101,6 +101,8 @@ class Transactions:
         """What was handed to the sink since `cut`."""
         self._grouped = 0
         """The end of the last transaction that a group was closed with."""
+        self._lag = connector.counters.lag
+        self._lag.forget()
         self.unserved_bytes = 0
         """Handed to the sink since its acks were served last."""
 
@@ -155,8 +157,7 @@ class Transactions:
             # The general path takes the message again, and says what is wrong with it.
             code = GENERAL
         finally:
-            group.pending += fast.records
-            group.size += fast.size + fast.records * RECORD_BYTES
+            group.add(fast.records, fast.size + fast.records * RECORD_BYTES)
             self.unserved_bytes += fast.size
         return code, fast.messages
 
@@ -172,6 +173,7 @@ class Transactions:
             end = Lsn(fast.committed)
             committed = Committed(end, Lsn(fast.committed_lsn), fast.committed_xid, fast.committed_us)
             self._progress.committed(committed)
+            self._lag.sent(end, fast.committed_us, fast.delivered)
         group.commit_lsn = Lsn(fast.commit_lsn)
         self._progress.tracker.close(group, end)
 
@@ -242,11 +244,13 @@ class Transactions:
             headers = self._misfits.take_headers()
             if not self._skips.leaves_out(self._next_position(), walker.topic):
                 self._send(walker.topic, walker.key, walker.value, headers)
+                self._count("c" if message[XLOG_HEADER + _ACTION] == _INSERT else "u")
             self._fast.ordinal += 1
         elif result == DELETE:
             if not self._skips.leaves_out(self._next_position(), walker.topic):
                 self._send(walker.topic, walker.key, walker.value)
                 self._tombstone(walker.topic, walker.key)
+                self._count("d")
             self._fast.ordinal += 1
         elif result == KEY_CHANGE:
             self._key_change()
@@ -269,7 +273,14 @@ class Transactions:
             self._later.reading.disturbed = True
         for record in salvaged.records:
             self._send(record.topic, record.key, record.value, record.headers)
+            if record.op:
+                self._count(record.op, salvaged.table)
         self._fast.ordinal += salvaged.ordinals
+
+    def _count(self, op: str, table: str | None = None) -> None:
+        """An event went out; of the table that was walked last, where none is named."""
+        if self._discard is None:
+            self._walker.counts_of(self._walker.plan().table if table is None else table).add(op)
 
     def _send(
         self,
@@ -303,9 +314,11 @@ class Transactions:
         if not self._skips.leaves_out(self._next_position(), topic):
             self._send(topic, old, walker.old_value, [("__debezium.newkey", new)])
             self._tombstone(topic, old)
+            self._count("d")
         crash_points.reach("key_change")
         if not self._skips.leaves_out(self._next_position(1), topic):
             self._send(topic, new, walker.value, created)
+            self._count("c")
         self._fast.ordinal += 2
 
     def _open(self, begin: Begin) -> None:
@@ -353,6 +366,7 @@ class Transactions:
         self._fast.ordinal += 1
         if not skipped:
             self._send(*self._messages.record(record, self._fast.parts, self._position()))
+            self._count("m", "")
 
     def _truncate(self, record: Truncate) -> None:
         """One event a table."""
@@ -374,6 +388,7 @@ class Transactions:
         if not skipped:
             for partition, key, value in self._truncates.records(shape, self._fast.parts, record.lsn, self._position()):
                 self._send(shape.plan.topic, key, value, partition=partition)
+            self._count("t", shape.plan.table)
 
     def _position(self) -> Position:
         """Of the event that was counted last."""

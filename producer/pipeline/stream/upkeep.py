@@ -68,6 +68,7 @@ class Upkeep:
         self._asks = asks
         self.heard = False
         """The server has said something since it was looked after."""
+        self._counters = connector.counters
         self._resolved = 0
         self._resolved_at = self._watched_at = self._clock.monotonic()
 
@@ -85,6 +86,7 @@ class Upkeep:
             crash_points.reach("produced")
         self._sink.poll()
         safe = progress.step()
+        self._counters.lag.acked(progress.delivered, self._clock.time_us)
         if progress.failure is not None:
             raise map_kafka_error(progress.failure, "delivering records")
         fatal = self._sink.fatal()
@@ -124,6 +126,7 @@ class Upkeep:
         self._watched_at = now
         heard, self.heard = self.heard, False
         if heard:
+            self._counters.condition.heard_at = now
             return
         with explained(self._server, "looking after the stream"):
             reader = slot.reader(self._catalog, self._slot)
@@ -132,6 +135,7 @@ class Upkeep:
                 f"PostgreSQL {self._server.where}: the server has given our stream up without our hearing of it",
                 remedy="does something between us and the server swallow what is sent? we come back by ourselves",
             )
+        self._counters.condition.heard_at = now
 
     def await_acks(self) -> None:
         """Wait until Kafka has acked all that was handed over."""
@@ -172,6 +176,8 @@ class Upkeep:
     def stay_alive(self) -> None:
         """Keep the connection while nothing is read from it, and look at the slot."""
         self._progress.step()
+        # What the stream says meanwhile waits.
+        self._counters.condition.heard_at = self._clock.monotonic()
         self._retention.watch(self._catalog)
         if self._stream.silent_seconds >= self._status_seconds:
             self._stream.confirm(self._progress.confirmable)
@@ -180,7 +186,11 @@ class Upkeep:
         """A broker that acks nothing is a temporary fault, and errors.retry.timeout its limit."""
         tracker, timeout = self._progress.tracker, self._retry_timeout
         now = self._clock.monotonic()
-        waited_for = tracker.in_flight_bytes or self._progress.closing
+        self._counters.in_flight_bytes = in_flight = tracker.in_flight_bytes
+        waited_for = in_flight or self._progress.closing
+        condition = self._counters.condition
+        condition.tended_at = now
+        condition.awaits_acks(now, acked=tracker.resolved != self._resolved, waiting=bool(waited_for))
         if tracker.resolved != self._resolved or not waited_for:
             self._resolved = tracker.resolved
             self._resolved_at = now

@@ -96,6 +96,7 @@ def test_nothing_changes_afterwards() -> None:
         "schema.registry.url=", "schema.registry.url=http://", "schema.registry.url=http://a:x", "log.level=loud",
         "skipped.operations=x", "skipped.operations=none,c", "skipped.operations=c,u,d,t",
         "tombstones.on.delete=1", "max.queue.size.in.bytes=0", "errors.retry.timeout=-2", "http.listen=8080",
+        "http.listen=:65536", "http.listen=a b:1", "http.basic.auth.user.info=x", "http.basic.auth.user.info=:x",
         "errors.deadletterqueue.topic.name=a/b", "value.subject.name.strategy=x", "hosting.platform=a b",
         "errors.retry.delay.max.ms=0", "snapshot.max.threads=0", "heartbeat.interval.ms=-1",
     ],

@@ -10,7 +10,7 @@ from producer.settings.model import FIELDS
 from producer.settings.support import NOT_YET
 
 WANTED = [
-    "plugin.name=pgoutput", "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
+    "plugin.name=pgoutput", "value.subject.name.strategy=RecordNameStrategy",
 ]  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def test_every_line_of_the_table_is_tried() -> None:
         "heartbeat.interval.ms=5", "exactly.once.support=requested", "exactly.once.support=required",
         "auto.register.schemas=false",
         "slot.failover=true", "snapshot.mode=when_needed", "slot.max.retained.bytes=1", "slot.drop.on.stop=true",
+        "http.listen=:80", "http.listen=127.0.0.1:0", "http.listen=[::]:9108", "http.basic.auth.user.info=a:b:c",
         "slot.retention.action=drop_slot", "slot.retention.action=pause_snapshot",
     ],
 )  # fmt: skip

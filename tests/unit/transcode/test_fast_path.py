@@ -55,8 +55,10 @@ class Lane:
             oid=1, schema="public", name="t", columns=(key,), key=("id",) if keyed else (), identity="default",
             identity_columns=frozenset({"id"}),
         )  # fmt: skip
-        walker = build["walker"].Walker()
-        walker.install(table_plan(relation, topic="t", key_id=1, value_id=2, modes=Modes()))
+        self.counts: dict[str, Any] = {}
+        self.walker = walker = build["walker"].Walker(self.counts)
+        self.plan = table_plan(relation, topic="t", key_id=1, value_id=2, modes=Modes())
+        walker.install(self.plan)
         walker.clock(b"")
         self.produced: set[int] = set()
         block = build["source_block"].SourceBlock(version="1", name="p", database="d")
@@ -244,3 +246,28 @@ def _opened(build: Build, message: bytes) -> tuple[int, Lsn, Lsn, int, bytes] | 
     if code == lane.codes.OTHER:
         return None
     return path.xid, Lsn(path.commit_lsn), Lsn(path.next_lsn), path.commit_us, path.parts.record_head
+
+
+def test_events_are_counted_by_table_and_op_as_they_go_out(build: Build) -> None:
+    """Under the table's name, whatever plan it is walked by; a tombstone is none, nor is what is handed back."""
+    lane = Lane(build)
+    lane.run([BEGIN, INSERT, INSERT, row(b"U"), DELETE, COMMIT])
+    counted = {"c": 2, "u": 1, "d": 1, "t": 0, "m": 0}
+    assert {table: counts.by_op() for table, counts in lane.counts.items()} == {"public.t": counted}
+    assert lane.path.delivered == 1
+    assert lane.run([BEGIN, row(b"U", 6, old=5)]) == lane.codes.OTHER
+    lane.refuse = True
+    with pytest.raises(BufferError):
+        lane.run([INSERT])
+    lane.walker.install(lane.plan)
+    assert lane.counts["public.t"].by_op() == counted
+    lane.refuse = False
+    lane.run([INSERT])
+    assert lane.counts["public.t"].by_op() == {**counted, "c": 3}
+
+
+def test_a_transaction_without_events_is_none_that_was_delivered(build: Build) -> None:
+    """The plugin tells of those that touch other tables only."""
+    lane = Lane(build)
+    lane.run([BEGIN, COMMIT, BEGIN, INSERT, COMMIT])
+    assert lane.path.delivered == 1
