@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from producer import observe
+from producer.acks import Group
 from producer.decode import wal2json
 from producer.decode.type_names import TypeNames
 from producer.decode.wal2json import NoTypeOids
@@ -96,6 +97,12 @@ class StreamSession:
         """
         self._remember_shapes()
         self._tables.stream()
+        published, loaded = self._source.published, self._source.loaded
+        if published is not None:
+            published.begin(self._offsets, loaded, {unread.table.oid for unread in start.later})
+        elif loaded.published:
+            # What becomes of the publication meanwhile does not matter.
+            self._offsets.write_published(None, Group())
         progress = self._progress(start.offset)
         try:
             self._read(progress, start.later)
@@ -149,7 +156,9 @@ class StreamSession:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
             # Meanwhile the stream is not kept alive.
             catalog.answer_within(timeout_ms / 1000 or _ANSWER_SECONDS)
-            stream.on_notice(LostChanges(self._connector.counters, self._tables, catalog).notice)
+            published = self._source.published
+            lost_changes = LostChanges(self._connector.counters, self._tables, catalog)
+            stream.on_notice(lost_changes.notice if published is None else published.notice)
             to_utf8 = encoding.to_utf8(catalog, self._server, self._source.identity.encoding)
             if to_utf8 is not None:
                 stream.convert(to_utf8)
@@ -170,13 +179,16 @@ class StreamSession:
                 "streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(self._tables.chosen)
             )
             loop = StreamLoop(
-                connector=self._connector, stream=stream, catalog=catalog, tables=self._tables, sink=self._sink,
+                connector=self._connector, stream=stream, catalog=catalog, tables=self._tables, published=published,
+                sink=self._sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
                 patience=timeout_ms / 1000, started=self._started, marks=self._marks, wanted=later,
             )  # fmt: skip
             try:
                 with explained(self._server, "asking the catalogue"), contextlib.closing(loop):
                     loop.run()
+                    if published is not None:
+                        published.demand()
             except (PostgresUnavailable, NoTypeOids, DataError):
                 # What Kafka has acked meanwhile need not come again; and what lies before a row that stops us is
                 # not to be read while its Kafka transaction is open.
@@ -243,6 +255,10 @@ class StreamSession:
     def _remember_shapes(self) -> None:
         """Note the tables' shapes, and say aloud which of them lose changes."""
         connection = self._source.connection
-        for finding in preflight.identities(connection, self._tables.remember(connection)):
+        published = self._source.published
+        found = list(
+            preflight.identities(connection, self._tables.remember(connection), published=published is not None)
+        )
+        for finding in [*found, *(published.breaking() if published is not None else ())]:
             if finding.status == "failed":
                 _log.error(finding.detail, check=finding.name, remedy=finding.remedy)
