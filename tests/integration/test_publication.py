@@ -294,10 +294,10 @@ def test_a_writer_across_the_alteration(source: Source, session: Session) -> Non
         oid = source.rows("SELECT 't'::regclass::oid::bigint")[0][0]
         waiting = Writers(touch if believing else None)
         assert not waiting.gone(connection, oid)
-        source.execute("INSERT INTO t VALUES (22222)")
-        writer.execute("INSERT INTO leaf VALUES (33333)")
+        writer.execute("INSERT INTO leaf VALUES (22222)")
         assert not waiting.gone(connection, oid)
         writer.execute("COMMIT")
+        source.execute("INSERT INTO t VALUES (33333)")
         wait_for(lambda: waiting.gone(connection, oid), what="the writer has ended")
         shown = {row[0] for row in source.rows("SELECT id FROM t")}
         source.execute("INSERT INTO t VALUES (44444)")
