@@ -66,7 +66,11 @@ def grants(settings: Settings) -> Iterator[str]:
     by_log = settings.replication_method == "LOG_BASED"
     yield f"-- What pg-producer needs in the database {settings.database_dbname}, as {settings.database_user}."
     yield "-- Run it there as an administrator: pg-producer grants | psql -d … ; it may be run again."
-    yield from _level(settings) if by_log else ()
+    publishes = settings.plugin_name == "pgoutput"
+    if by_log:
+        yield from _level(settings)
+        # A slot is made in no transaction that has written; with pgoutput it is made behind its publication.
+        yield from () if publishes else _slot(settings)
     yield ""
     yield "-- The role. Give it a password, or another way to log in: ALTER ROLE … PASSWORD '…';"
     yield (f"DO $role$ BEGIN IF to_regrole({_text(user)}) IS NULL THEN CREATE ROLE {user} LOGIN; END IF; END $role$;")
@@ -77,9 +81,9 @@ def grants(settings: Settings) -> Iterator[str]:
     yield ""
     yield "-- The selected tables of now; run this again for tables that come later."
     yield _tables(settings).strip()
-    if by_log and settings.plugin_name == "pgoutput":
+    if by_log and publishes:
         yield from publications(settings, _selected_tables(settings))
-    yield from _slot(settings) if by_log else ()
+        yield from _slot(settings)
 
 
 def _level(settings: Settings) -> Iterator[str]:
@@ -92,7 +96,6 @@ def _level(settings: Settings) -> Iterator[str]:
 
 
 def _slot(settings: Settings) -> Iterator[str]:
-    yield ""
     yield "-- The slot: from here on the server keeps its log for the producer, so run that soon."
     name, plugin = _text(settings.slot_name), _text(settings.plugin_name)
     yield f"SELECT pg_create_logical_replication_slot({name}, {plugin})"
