@@ -24,7 +24,7 @@ class PgRecvlogical:
     def drain(self, backlog: Backlog) -> Cost:
         """Up to the backlog's end."""
         database = backlog.database
-        options = self._options(database)
+        options = self._asked(database)
         command = [
             str(PG_BIN / "pg_recvlogical"), "-d", database.name, "--verbose", "--no-loop",
             "--slot", self._slot(database), "--start", "--endpos", backlog.end, "-f", "/dev/null",
@@ -37,7 +37,7 @@ class PgRecvlogical:
             find=lambda: database.pids("walsender"),
         )
 
-    def _options(self, database: Database) -> dict[str, str]:
+    def _asked(self, database: Database) -> dict[str, str]:
         options = wal2json.options([("public", table) for table in database.tables])
         # Like the producer: it asks for what wal2json knows since 2.6, and sees.
         if database.knows(wal2json.NUMBERS_AS_STRINGS):
@@ -56,7 +56,7 @@ class PgRecvlogicalTuples(PgRecvlogical):
 
     name = "pg_recvlogical-pgoutput"
 
-    def _options(self, database: Database) -> dict[str, str]:
+    def _asked(self, database: Database) -> dict[str, str]:
         return pgoutput.options([f"producer_{database.name}"])
 
     def _copied(self, database: Database) -> str:
