@@ -27,6 +27,9 @@ from producer.source.wire import Server
 
 Row = tuple[Any, ...]
 
+PLUGIN = "wal2json"
+"""plugin.name of every command whose test says nothing else: `pytest --plugin pgoutput`."""
+
 
 def wait_for(condition: Callable[[], object], seconds: float = 20, what: str = "") -> None:
     """Wait until `condition` is true.
@@ -58,6 +61,8 @@ class Source:
             )
         # MULE_INTERNAL cannot be converted: its sessions speak it themselves.
         self._client_encoding = "UTF8" if encoding != "MULE_INTERNAL" else "SQL_ASCII"
+        if PLUGIN == "pgoutput":
+            self.execute(f"CREATE PUBLICATION {self.slot} FOR ALL TABLES")
 
     def connect(self) -> psycopg.Connection[Row]:
         """A superuser's session in autocommit mode, whose text is UTF-8."""
@@ -178,7 +183,10 @@ class Command:
     def environment(self, settings: Mapping[str, object] | None = None) -> dict[str, str]:
         """The process's environment: nothing of the developer's own settings."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PRODUCER_")}
-        own = {**self.stack.environment(self.source.name), "PRODUCER_TOPIC_PREFIX": self.prefix}
+        own = {
+            **self.stack.environment(self.source.name), "PRODUCER_TOPIC_PREFIX": self.prefix,
+            "PRODUCER_PLUGIN_NAME": PLUGIN,
+        }  # fmt: skip
         return {**clean, **own}
 
     def _argv(self, arguments: tuple[str, ...], settings: Mapping[str, object]) -> list[str]:

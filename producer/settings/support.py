@@ -19,7 +19,6 @@ def _other_than(*supported: object) -> Callable[[Any], bool]:
 
 NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
     "replication.method": (_other_than("LOG_BASED"), "only LOG_BASED is"),
-    "plugin.name": (_other_than("wal2json"), "only wal2json is"),
     "http.listen": (_SET, "the HTTP interface is not"),
     "value.subject.name.strategy": (_other_than("TopicNameStrategy"), "only TopicNameStrategy is"),
 }

@@ -13,6 +13,7 @@ from typing import Literal
 from psycopg import sql
 from psycopg.pq import ExecStatus
 
+from producer.decode import pgoutput
 from producer.errors import (
     AccessDenied,
     OperatorError,
@@ -24,7 +25,7 @@ from producer.errors import (
 )
 from producer.events import Relation
 from producer.settings import Settings
-from producer.source import encoding
+from producer.source import catalog, encoding
 from producer.source import slot as slots
 from producer.source.catalog import Table
 from producer.source.wire import ALLOW_WAL2JSON, USE_PGOUTPUT, Connection, Server, connect_replication, explained
@@ -229,7 +230,8 @@ def replication(at: Server, plugin: str) -> Iterator[Finding | ProducerError]:
                     )
                 )
             yield Finding(name="plugin", status="ok", detail=f"{plugin} is installed and allowed")
-            yield _plugin_age(connection, probe)
+            if plugin == "wal2json":
+                yield _plugin_age(connection, probe)
         except PostgresUnavailable as error:
             yield Finding(name="plugin", status="warning", detail=f"not tried: {error.message}", remedy=error.remedy)
         except ProducerError as error:
@@ -267,6 +269,29 @@ def hidden_numbers(relations: Sequence[Relation]) -> Finding | None:
         f"as it is then: {', '.join(columns)}",
         remedy="install wal2json 2.6 or newer",
     )
+
+
+def generated(connection: Connection, chosen: Sequence[Table], settings: Settings) -> Iterator[ServerNotReady]:
+    """Stored generated columns that pgoutput does not tell of: the stream could not say what the snapshot says."""
+    if settings.plugin_name == "wal2json" or catalog.publishes_generated(connection, settings):
+        return
+    columns = catalog.generated(connection, chosen, settings)
+    if columns:
+        yield ServerNotReady(
+            f"pgoutput does not tell of generated columns: {', '.join(columns)}",
+            remedy="leave them out with column.exclude.list, or set plugin.name=wal2json; from PostgreSQL 18 on "
+            "ALTER PUBLICATION … SET (publish_generated_columns = stored);",
+        )
+
+
+def messages(version: int, *, asked: bool) -> Iterator[ServerNotReady]:
+    """Whether pgoutput knows logical messages, where they are asked for."""
+    if asked and version < pgoutput.MESSAGES_SINCE:
+        yield ServerNotReady(
+            f"message.prefix.include.list: pgoutput of PostgreSQL {version // 10000} does not tell of logical "
+            "messages, it does from 14 on",
+            remedy="set plugin.name=wal2json, or leave message.prefix.include.list out",
+        )
 
 
 def plugin_allowed(connection: Connection, plugin: str) -> None:

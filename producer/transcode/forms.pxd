@@ -19,6 +19,7 @@ cdef class Route:
     cdef readonly str topic
     cdef int count
     cdef bytes names
+    cdef long long oid
     cdef bytes tail
     cdef bytes key_frame
     cdef bytes value_frame

@@ -24,6 +24,7 @@ from producer.pipeline.snapshot.later import LaterReadings
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.stream.completion import Completion
+from producer.pipeline.stream.dialects import Dialect
 from producer.pipeline.stream.transactions import Transactions
 from producer.pipeline.stream.upkeep import Upkeep
 from producer.pipeline.tables.published import Published
@@ -65,6 +66,7 @@ class StreamLoop:
         *,
         connector: Connector,
         stream: ReplicationStream,
+        dialect: Dialect,
         catalog: Connection,
         tables: Tables,
         published: Published | None,
@@ -143,13 +145,14 @@ class StreamLoop:
             tables=tables,
             sink=sink,
             progress=progress,
+            dialect=dialect,
             completion=Completion(
                 connector.server,
                 connector.clock,
                 catalog,
                 settings.unchanged_toast_handling,
                 settings.unavailable_value_placeholder,
-                self._look_ahead,
+                lambda: dialect.ahead(self._look_ahead(), self._transactions.record_head),
                 self._later,
             ),
             previous_commit=previous_commit,

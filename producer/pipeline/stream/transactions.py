@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from producer import crash_points
 from producer.acks import Group
 from producer.clock import Clock
-from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
+from producer.decode.wal2json import Begin, Commit, LogicalMessage, Record, RowShape, Truncate
 from producer.errors import ConversionError, DecodeError
 from producer.events import Position
 from producer.lsn import ZERO, Lsn
@@ -24,6 +24,7 @@ from producer.pipeline.side.messages import Messages
 from producer.pipeline.side.transactions import TransactionMetadata
 from producer.pipeline.snapshot.later import LaterReadings
 from producer.pipeline.stream.completion import Completion
+from producer.pipeline.stream.dialects import Dialect
 from producer.pipeline.stream.discard import Discard
 from producer.pipeline.stream.misfits import Misfits, decoded
 from producer.pipeline.stream.poison import Poison, Salvaged
@@ -33,7 +34,6 @@ from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, Outlet
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
 from producer.transcode.fast_path import OTHER as GENERAL
-from producer.transcode.fast_path import FastPath
 from producer.transcode.plan import FormError
 from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
@@ -56,6 +56,7 @@ class Transactions:
         tables: Tables,
         sink: Outlet,
         progress: Progress,
+        dialect: Dialect,
         completion: Completion,
         previous_commit: Lsn | None,
         later: LaterReadings,
@@ -79,9 +80,8 @@ class Transactions:
         self._progress = progress
         self._later = later
         self._skips = connector.skips
-        self._fast = FastPath(
-            connector.walker, connector.block, connector.unseen, previous=previous_commit, tombstones=self._tombstones
-        )
+        self._dialect = dialect
+        self._fast = dialect.fast_path(connector, previous_commit)
         self._messages = Messages(connector, sink, progress.tracker)
         self._metadata = TransactionMetadata(connector, sink)
         self._unannounced = False
@@ -139,6 +139,11 @@ class Transactions:
         return self._fast.commit_us
 
     @property
+    def record_head(self) -> bytes:
+        """What stands in each row of the transaction that is open, between action and LSN."""
+        return self._fast.parts.record_head
+
+    @property
     def message(self) -> bytes:
         """The last message that `run` looked at."""
         return self._fast.message
@@ -170,8 +175,8 @@ class Transactions:
         if fast.committed > self._grouped:
             self._grouped = fast.committed
             end = Lsn(fast.committed)
-            committed = Committed(end, Lsn(fast.committed_lsn), fast.committed_xid, fast.committed_us)
-            self._progress.committed(committed)
+            behind = None if fast.committed_lsn < 0 else Lsn(fast.committed_lsn)
+            self._progress.committed(Committed(end, behind, fast.committed_xid, fast.committed_us))
         group.commit_lsn = Lsn(fast.commit_lsn)
         self._progress.tracker.close(group, end)
 
@@ -197,18 +202,26 @@ class Transactions:
             self._fast.ordinal += 1
 
     def _take(self, message: bytes) -> None:
-        if self._fast.open:
-            if self._discard is not None and not self._discard.behind(self._position()):
+        for part in self._dialect.parts(message, self.record_head):
+            if self._fast.open and self._discard is not None and not self._discard.behind(self._position()):
                 self._discard = None
-            self._misfits.row = message
-            try:
-                result = self._walk(message)
-            except ConversionError as error:
-                self._set_aside(error)
-                return
-            if result != OTHER:
-                return
-        record = decoded(message)
+            if not isinstance(part, bytes):
+                self._record(part)
+            elif not (self._fast.open and self._row(part)):
+                self._record(decoded(part))
+
+    def _row(self, message: bytes) -> bool:
+        """Take a row of the transaction that is open; False: it is none."""
+        self._misfits.row = message
+        try:
+            result = self._walk(message)
+        except ConversionError as error:
+            self._set_aside(error)
+            return True
+        self._dialect.walked(result)
+        return result != OTHER
+
+    def _record(self, record: Record) -> None:
         match record:
             case Begin():
                 self._open(record)

@@ -159,7 +159,7 @@ def test_the_durability_that_overrides_may_not_weaken_is_named() -> None:
 
 def test_not_supported_yet_alone_has_its_own_class() -> None:
     with pytest.raises(NotSupportedYet) as caught:
-        load("plugin.name=pgoutput", "http.listen=:80")
+        load("replication.method=FULL_TABLE", "http.listen=:80")
     assert caught.value.message.count("not supported yet") == 2
 
 

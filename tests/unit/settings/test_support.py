@@ -10,8 +10,7 @@ from producer.settings.model import FIELDS
 from producer.settings.support import NOT_YET
 
 WANTED = [
-    "replication.method=FULL_TABLE", "plugin.name=pgoutput",
-    "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
+    "replication.method=FULL_TABLE", "http.listen=:80", "value.subject.name.strategy=RecordNameStrategy",
 ]  # fmt: skip
 
 
