@@ -15,6 +15,7 @@ from producer.events import Relation
 from producer.pipeline import stages
 from producer.pipeline.side.topics import SideTopics
 from producer.pipeline.tables import columns
+from producer.pipeline.tables.published import Published
 from producer.schema import avro, topics
 from producer.schema.registry import Registry
 from producer.schema.types import Modes
@@ -112,7 +113,16 @@ def _tables(
     yield from columns.refused(connection, server, settings, chosen, relations)
     for doubt in columns.doubts(settings, relations):
         yield Finding(name="columns", status="warning", detail=doubt, remedy="see docs/filters.md")
-    yield from preflight.identities(connection, relations)
+    yield from preflight.identities(connection, relations, published=settings.plugin_name == "pgoutput")
+    if settings.plugin_name == "pgoutput":
+        published = Published(
+            connection, server, settings, chosen, relations, slot.find(connection, settings.slot_name)
+        )
+        refused = list(published.refused())
+        yield from refused
+        if not refused:
+            yield Finding(name="publication", status="ok", detail=published.described)
+        yield from published.breaking()
     yield from _values(connection, server, settings, chosen, relations)
 
 

@@ -203,7 +203,9 @@ def publishes_generated(connection: Connection, settings: Settings) -> bool:
     if connection.info.server_version < _PUBLISHED_GENERATED_SINCE:
         return False
     query = "SELECT pubgencols = 's' AS all FROM pg_catalog.pg_publication WHERE pubname = %s"
-    return any(row.all for row in _rows(connection, query, settings.publication_name))
+    found = _rows(connection, query, settings.publication_name)
+    # One that we are still to make does.
+    return found[0].all if found else settings.publication_autocreate_mode != "disabled"
 
 
 _GENERATED = """

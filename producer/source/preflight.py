@@ -28,7 +28,7 @@ from producer.settings import Settings
 from producer.source import catalog, encoding
 from producer.source import slot as slots
 from producer.source.catalog import Table
-from producer.source.wire import ALLOW_WAL2JSON, Connection, Server, connect_replication, explained
+from producer.source.wire import ALLOW_WAL2JSON, USE_PGOUTPUT, Connection, Server, connect_replication, explained
 
 Status = Literal["ok", "warning", "failed"]
 _OLDEST = 100000
@@ -120,8 +120,14 @@ def rights(
         yield Finding(name="read rights", status="ok", detail=f"SELECT on {len(tables)} selected tables")
 
 
-def identities(connection: Connection, relations: Sequence[Relation]) -> Iterator[Finding]:
-    """The replica identity of each table: without one its updates and deletes are not logged."""
+def identities(connection: Connection, relations: Sequence[Relation], *, published: bool = False) -> Iterator[Finding]:
+    """The replica identity of each table: without one its updates and deletes are not logged.
+
+    `published`: by pgoutput, which is kept from them: else they would fail.
+    """
+    lost = "not published, or they would fail for those who write it: they are lost" if published else (
+        "not logged, and lost"
+    )  # fmt: skip
     for relation in relations:
         name = f"identity of {relation.qualified_name}"
         if relation.identity_columns:
@@ -137,7 +143,7 @@ def identities(connection: Connection, relations: Sequence[Relation]) -> Iterato
             yield Finding(
                 name=name,
                 status="failed",
-                detail=f"{why}: its UPDATEs and DELETEs are not logged, and lost",
+                detail=f"{why}: its UPDATEs and DELETEs are {lost}",
                 remedy=alter.as_string(connection) + "  (or give it a primary key)",
             )
 
@@ -304,7 +310,8 @@ def plugin_allowed(connection: Connection, plugin: str) -> None:
             f"{', '.join(allowed)}",
             remedy="as a superuser: "
             + (ALLOW_WAL2JSON if plugin == "wal2json" else f"add {plugin} to output_plugin_libraries;")
-            + " SELECT pg_reload_conf();",
+            + " SELECT pg_reload_conf();"
+            + (f"  {USE_PGOUTPUT}" if plugin == "wal2json" and "pgoutput" in allowed else ""),
         )
 
 

@@ -26,6 +26,7 @@ from producer.errors import (
     OperatorError,
     PostgresUnavailable,
     ProducerError,
+    PublicationLost,
     ServerNotReady,
     SlotInUse,
     SlotLost,
@@ -47,6 +48,14 @@ SESSION = {
     "idle_in_transaction_session_timeout": "0",
 }
 ALLOW_WAL2JSON = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json;"
+USE_PGOUTPUT = "or set plugin.name=pgoutput, which every server has and allows (see docs/publications.md)"
+"""What to do where wal2json is not to be had: one setting."""
+PUBLICATION_LOST = (
+    "what the log holds of that time cannot be read any more. snapshot.mode=when_needed makes publication and slot "
+    "anew, reads every table again and deletes from the topics what has gone; or `pg-producer slot drop`, then run"
+    " again"
+)
+"""What to do when the log knows no publication of ours."""
 _IDLE_SESSION_TIMEOUT_SINCE = 140000
 _GUARD_SECONDS = 1.0
 
@@ -273,13 +282,13 @@ _RULES: tuple[_Rule, ...] = (
         "the server does not allow wal2json; as a superuser: "
         + ALLOW_WAL2JSON
         + " SELECT pg_reload_conf();  (the setting output_plugin_libraries came with the minor "
-        "releases of August 2026)",
+        f"releases of August 2026); {USE_PGOUTPUT}",
     ),
     _rule(
         "",
         ('could not access file "wal2json"',),
         ServerNotReady,
-        "install the plugin on the server: apt-get install postgresql-<major>-wal2json",
+        f"install the plugin on the server: apt-get install postgresql-<major>-wal2json; {USE_PGOUTPUT}",
     ),
     _rule(
         "",
@@ -313,6 +322,12 @@ _RULES: tuple[_Rule, ...] = (
         SlotLost,
         "the slot has lost WAL: pg-producer slot drop, delete the topics or accept repeats, and run again "
         "for a new snapshot",
+    ),
+    _rule(
+        "",
+        ('publication "',),
+        PublicationLost,
+        PUBLICATION_LOST,
     ),
     _rule(
         "42704",

@@ -27,6 +27,7 @@ from producer.pipeline.stream.completion import Completion
 from producer.pipeline.stream.dialects import Dialect
 from producer.pipeline.stream.transactions import Transactions
 from producer.pipeline.stream.upkeep import Upkeep
+from producer.pipeline.tables.published import Published
 from producer.pipeline.tables.tables import Tables
 from producer.sink.protocol import Sink
 from producer.source import visibility
@@ -68,6 +69,7 @@ class StreamLoop:
         dialect: Dialect,
         catalog: Connection,
         tables: Tables,
+        published: Published | None,
         sink: Sink,
         progress: Progress,
         previous_commit: Lsn | None,
@@ -107,6 +109,7 @@ class StreamLoop:
         self._flushed_at = 0.0
         self._hurries = not settings.producer_override.keys() & _LINGER_KEYS
         self._tables = tables
+        self._published = published
         self._catalog = catalog
         self._looked_at = self._clock.monotonic()
         self._later = LaterReadings(
@@ -119,6 +122,7 @@ class StreamLoop:
             keyed=tables.keyed,
             unseen=connector.unseen,
             splice=self._splice,
+            ready=lambda table, others: published is None or published.ready(catalog, table, others),
         )
         self._upkeep = Upkeep(
             connector=connector,
@@ -180,6 +184,8 @@ class StreamLoop:
         stream, transactions = self._stream, self._transactions
         since_tend = 0
         self._comparisons.lost()
+        if self._published is not None:
+            self._comparisons.returned(self._published)
         self._walker.clock(times(self._clock.time_us()))
         while not self._stop.requested and not self._reached:
             # Before anything is read: what has come while we were stopped is a successor's.
@@ -286,6 +292,9 @@ class StreamLoop:
     def _tend(self, *, quiet: bool = False) -> None:
         """Serve acks, confirm what is safe, keep the connection alive, wait while too much is in flight."""
         transactions = self._transactions
+        if self._published is not None:
+            # Before anything is stored or confirmed behind what the server left out.
+            self._published.demand()
         transactions.cut()
         transactions.unserved_bytes = 0
         self._stream.note(transactions.committed)
@@ -321,11 +330,15 @@ class StreamLoop:
         with explained(self._server, "looking for new tables"):
             shown = visibility.snapshot(self._catalog)
             grown = self._tables.grown(self._catalog)
+            altered = self._published is not None and self._published.changed(self._catalog)
         self._comparisons.lost()
         unseen = self._connector.unseen
         unseen.difference_update([xid for xid in unseen if not visibility.unfinished(xid, shown)])
         if grown and self._target is None:
             _log.info("tables appeared in the selection", tables=[table.qualified_name for table in grown])
+            self._reached = True
+        if altered and self._target is None:
+            _log.info("the publication, or the identity of a table in it, has changed")
             self._reached = True
 
     def _splice(

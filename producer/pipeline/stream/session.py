@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from producer import observe
+from producer.acks import Group
 from producer.decode import pgoutput, wal2json
 from producer.decode.type_names import TypeNames
 from producer.decode.wal2json import NoTypeOids
@@ -97,6 +98,12 @@ class StreamSession:
         """
         self._remember_shapes()
         self._tables.stream()
+        published, loaded = self._source.published, self._source.loaded
+        if published is not None:
+            published.begin(self._offsets, loaded, {unread.table.oid for unread in start.later})
+        elif loaded.published:
+            # What becomes of the publication meanwhile does not matter.
+            self._offsets.write_published(None, Group())
         progress = self._progress(start.offset)
         try:
             self._read(progress, start.later)
@@ -150,7 +157,9 @@ class StreamSession:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
             # Meanwhile the stream is not kept alive.
             catalog.answer_within(timeout_ms / 1000 or _ANSWER_SECONDS)
-            stream.on_notice(LostChanges(self._connector.counters, self._tables, catalog).notice)
+            published = self._source.published
+            lost_changes = LostChanges(self._connector.counters, self._tables, catalog)
+            stream.on_notice(lost_changes.notice if published is None else published.notice)
             dialect, options = self._dialect(stream)
             known = self._start(stream, offset.lsn, options)
             self._demand_place(offset.lsn)
@@ -167,13 +176,15 @@ class StreamSession:
             )
             loop = StreamLoop(
                 connector=self._connector, stream=stream, dialect=dialect, catalog=catalog, tables=self._tables,
-                sink=self._sink,
+                published=published, sink=self._sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
                 patience=timeout_ms / 1000, started=self._started, marks=self._marks, wanted=later,
             )  # fmt: skip
             try:
                 with explained(self._server, "asking the catalogue"), contextlib.closing(loop):
                     loop.run()
+                    if published is not None:
+                        published.demand()
             except (PostgresUnavailable, NoTypeOids, DataError):
                 # What Kafka has acked meanwhile need not come again; and what lies before a row that stops us is
                 # not to be read while its Kafka transaction is open.
@@ -185,11 +196,12 @@ class StreamSession:
         """How the plugin talks, and the options that it is asked with."""
         catalog, settings, tables = self._source.connection, self._settings, self._tables
         messages = self._connector.side.messages is not None
-        if settings.plugin_name == "pgoutput":
+        published = self._source.published
+        if published is not None:
             # It converts text by itself.
             preflight.demand(preflight.messages(self._source.identity.version, asked=messages))
             told = Tuples(self._connector.walker, settings.skipped_operations, catalog, tables)
-            return told, pgoutput.options([settings.publication_name], messages=messages)
+            return told, pgoutput.options(published.names, messages=messages)
         to_utf8 = encoding.to_utf8(catalog, self._server, self._source.identity.encoding)
         if to_utf8 is not None:
             stream.convert(to_utf8)
@@ -259,6 +271,10 @@ class StreamSession:
     def _remember_shapes(self) -> None:
         """Note the tables' shapes, and say aloud which of them lose changes."""
         connection = self._source.connection
-        for finding in preflight.identities(connection, self._tables.remember(connection)):
+        published = self._source.published
+        found = list(
+            preflight.identities(connection, self._tables.remember(connection), published=published is not None)
+        )
+        for finding in [*found, *(published.breaking() if published is not None else ())]:
             if finding.status == "failed":
                 _log.error(finding.detail, check=finding.name, remedy=finding.remedy)
