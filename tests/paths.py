@@ -116,9 +116,12 @@ class Reader:
     def messages(self) -> list[bytes]:
         """What pgoutput says of relations and rows, read once."""
         options = [part for pair in pgoutput.options([self._publication]).items() for part in pair]
-        query = b"SELECT data FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL, VARIADIC %s::text[])"
+        query = (
+            b"SELECT encode(data, 'hex') FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL, VARIADIC %s::text[])"
+        )
         found = self.connection.execute(query, (self._publication, options)).fetchall()
-        return [bytes(data) for (data,) in found if bytes(data)[:1] in (b"R", b"I", b"U", b"D")]
+        messages = [bytes.fromhex(str(data)) for (data,) in found]
+        return [message for message in messages if message[:1] in (b"R", b"I", b"U", b"D")]
 
     def records(self, changed: Mapping[str, str] | None = None) -> list[bytes]:
         """What the slot holds, read once; with the producer's own options, some of them changed."""
