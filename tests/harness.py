@@ -61,8 +61,6 @@ class Source:
             )
         # MULE_INTERNAL cannot be converted: its sessions speak it themselves.
         self._client_encoding = "UTF8" if encoding != "MULE_INTERNAL" else "SQL_ASCII"
-        if PLUGIN == "pgoutput":
-            self.execute(f"CREATE PUBLICATION {self.slot} FOR ALL TABLES")
 
     def connect(self) -> psycopg.Connection[Row]:
         """A superuser's session in autocommit mode, whose text is UTF-8."""

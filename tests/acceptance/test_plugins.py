@@ -95,7 +95,8 @@ def test_both_plugins_give_the_same_records_of_the_same_log(
     source: Source, command: Command, more: dict[str, object]
 ) -> None:
     """Keys, values, headers and positions, over a random history in which tables are altered."""
-    source.execute(*TABLES, f"CREATE PUBLICATION producer_{source.name} FOR ALL TABLES")
+    source.execute(*TABLES)
+    source.publish()
     first, second = f"{source.name}-offsets", f"{source.name}-again"
     settings: dict[str, object] = {"table.include.list": CHOSEN, "offset.storage.topic": first, **more}
     synced(command, {**settings, "plugin.name": "wal2json"})
