@@ -107,8 +107,18 @@ class Published:
                 f"PostgreSQL {self._server.where}: the publication {main} was changed while we looked at it",
                 remedy="we look again",
             )
-        touches = writers.believes(self._connection.info.server_version) and self._found[main].owned
-        self._writers = Writers((lambda asked: doing.touch(asked, self._server, main)) if touches else None)
+        again = steps.again(self._found.values(), self._chosen)
+        refused = refusals.rights(self._connection, self._found, again, self._server.user)
+        touches = writers.believes(self._connection.info.server_version) and not any(refused)
+        self._writers = Writers(self._touch if touches else None)
+
+    def _touch(self, tables: Collection[int]) -> None:
+        """Take tables out and put them in again. What it is that puts them in has changed then, and nothing else."""
+        self._planned = steps.again(self._found.values(), [table for table in self._chosen if table.oid in tables])
+        self._do()
+        self._remembered |= {t.oid: self._membership(t) or 0 for t in self._chosen if t.oid in tables}
+        if self._offsets is not None:
+            self._offsets.write_published(self._remembered, Group())
 
     def _do(self) -> None:
         if self._planned.transactions:
