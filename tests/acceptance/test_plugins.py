@@ -81,6 +81,7 @@ def _steady(decoder: Decoder, topic: str, record: RawRecord) -> object:
     return value
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "more",
     [
@@ -95,6 +96,9 @@ def test_both_plugins_give_the_same_records_of_the_same_log(
     source: Source, command: Command, more: dict[str, object]
 ) -> None:
     """Keys, values, headers and positions, over a random history in which tables are altered."""
+    if source.major() < 14 and "message.prefix.include.list" in more:
+        # pgoutput does not tell of messages there.
+        more = {name: value for name, value in more.items() if not name.startswith("message.")}
     source.execute(*TABLES)
     source.publish()
     first, second = f"{source.name}-offsets", f"{source.name}-again"
