@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
-.PHONY: help setup build stack stop lint format types test unit golden matrix downstream smoke chaos chaos-short bench bench-peers plot demo picture screenshot clean
+.PHONY: help setup build stack stop lint format types test unit plugins golden matrix downstream smoke chaos chaos-short bench bench-peers plot demo picture screenshot clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ test: build ## all tests, on real servers
 
 unit: build ## tests that need no server
 	@$(PYTHON) -m pytest tests/unit tests/property
+
+plugins: build ## the acceptance tests with pgoutput instead of wal2json
+	@$(PYTHON) -m pytest -n 3 --dist worksteal --plugin pgoutput tests/acceptance
 
 golden: build ## capture the golden cases again; review what differs
 	@$(PYTHON) -m tests.golden

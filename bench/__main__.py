@@ -17,7 +17,8 @@ from bench import peers
 from bench.machine import machine, started
 from bench.report import Result
 from bench.rounds import progress
-from bench.systems.pg_producer import PgProducer
+from bench.systems.pg_producer import PgProducer, PgProducerTuples
+from bench.systems.pg_recvlogical import PgRecvlogicalTuples
 from bench.workloads import Bench, Workload
 from bench.workloads.catalogue import WORKLOADS
 from dev.stack import Stack
@@ -48,7 +49,10 @@ def main() -> int:
         print(", ".join(f"{name} {value}" for name, value in found.items()), flush=True)
         ours = PgProducer()
         with peers.peers(stack, arguments.peers, arguments.scale) as others:
-            bench = Bench(stack, (ours, *others), arguments.rounds, arguments.repeats, arguments.scale)
+            tuples = arguments.plugin == "pgoutput"
+            systems = (ours, *((PgProducerTuples(),) if tuples else ()), *others)
+            limits = (PgRecvlogicalTuples(),) if tuples else ()
+            bench = Bench(stack, systems, arguments.rounds, arguments.repeats, arguments.scale, limits)
             for workload in chosen:
                 progress(f"{', '.join(workload.names)}: {workload.about}")
                 results += workload.run(bench)
@@ -77,6 +81,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--peer", action="append", dest="peers", choices=peers.NAMES, help="one of them; may be given again"
+    )
+    parser.add_argument(
+        "--plugin",
+        choices=("pgoutput",),
+        help="pg-producer and pg_recvlogical with this plugin too, in the same rounds",
     )
     parser.add_argument("--list", action="store_true", help="name the workloads")
     return parser.parse_args()

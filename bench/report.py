@@ -26,7 +26,7 @@ def compared(rounds: Rounds, extra: Callable[[str], Result] = lambda _system: {}
     if any(calm.disturbed):
         print("  ALL rounds were disturbed: these figures say little, run again on a quiet machine")
     print(
-        f"  {'system':22}{'events/s':>10}{'s/M':>8}{'start s':>9}{'backends s/M':>14}{'broker s/M':>12}"
+        f"  {'system':24}{'events/s':>10}{'s/M':>8}{'start s':>9}{'backends s/M':>14}{'broker s/M':>12}"
         f"{'RSS MB':>8}{'ratio':>7}"
     )
     return [_system(calm, system, any(rounds.disturbed), extra(system)) for system in calm.systems]
@@ -47,7 +47,7 @@ def _system(rounds: Rounds, system: str, disturbed: bool, extra: Result) -> Resu
     peak = max(cost.peak_rss for cost in costs)
     ratio = rounds.ratio(system)
     print(
-        f"  {system:22}{rate:10,.0f}{own:8.2f}{start:9.2f}{backends:14.2f}{broker:12.2f}{peak / 1e6:8.0f}"
+        f"  {system:24}{rate:10,.0f}{own:8.2f}{start:9.2f}{backends:14.2f}{broker:12.2f}{peak / 1e6:8.0f}"
         f"{'' if ratio is None else f'{ratio:.2f}':>7}"
     )
     return {

@@ -9,7 +9,9 @@ Room: errors (pure, the lowest tier; imports nothing of the package).
     │   ├── AccessDenied
     │   ├── ServerNotReady                wal_level, plugin missing or refused, standby
     │   ├── SlotUnfit                     a slot of that name is not for us: plugin, database, physical
+    │   ├── PublicationUnfit              the publication does not publish what we promise to carry
     │   ├── SlotLost                      gone, lost, moved, re-created; the database has gone back
+    │   │   ├── PublicationLost           part of the slot's log knows no publication of ours
     │   │   └── RetentionExceeded         given up by us: it held back too much WAL
     │   └── SchemaRefused                 the registry refuses a schema
     ├── DataError                exit 4   data that cannot be carried
@@ -89,8 +91,16 @@ class SlotUnfit(OperatorError):
     """A slot of that name is there, and it is not for us: physical, or of another plugin or database."""
 
 
+class PublicationUnfit(OperatorError):
+    """The publication does not publish all that we promise to carry, and is not ours to change."""
+
+
 class SlotLost(OperatorError):
     """The replication slot cannot give what follows our position."""
+
+
+class PublicationLost(SlotLost):
+    """The publication was not there in some part of the log behind our position: the slot gives none of that."""
 
 
 class RetentionExceeded(SlotLost):

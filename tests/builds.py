@@ -14,6 +14,8 @@ import producer.transcode
 
 _FOLDER = Path(producer.transcode.__file__).parent
 _PACKAGE = "producer.transcode"
+# Those that import all others.
+_LAST = ("copy_path", "tuple_path")
 
 
 class _Sources:
@@ -38,7 +40,8 @@ def uncompiled() -> dict[str, ModuleType]:
         del sys.modules[name]
     sys.meta_path.insert(0, _Sources)
     try:
-        importlib.import_module("producer.transcode.copy_path")
+        for name in _LAST:
+            importlib.import_module(f"{_PACKAGE}.{name}")
         return _by_last_name()
     finally:
         sys.meta_path.remove(_Sources)
@@ -49,7 +52,8 @@ def uncompiled() -> dict[str, ModuleType]:
 
 def compiled() -> dict[str, ModuleType]:
     """The modules by their last name, as they are imported everywhere."""
-    importlib.import_module("producer.transcode.copy_path")
+    for name in _LAST:
+        importlib.import_module(f"{_PACKAGE}.{name}")
     return _by_last_name()
 
 

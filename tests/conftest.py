@@ -11,12 +11,30 @@ import pytest
 
 from dev.secured import Secured
 from dev.stack import Stack
+from tests import harness
 from tests.harness import Command, Source, source_of
 from tests.proxy import Link
 
 # How fast a busy machine makes up examples is no property of the code.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--plugin pgoutput` runs every command with that plugin."""
+    parser.addoption("--plugin", choices=("wal2json", "pgoutput"), default="wal2json", help="plugin.name of each run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What every test's command is told."""
+    harness.PLUGIN = config.getoption("--plugin")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of what one plugin says are none of the other's."""
+    if config.getoption("--plugin") == "pgoutput":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("wal2json")])
+        items[:] = [item for item in items if not item.get_closest_marker("wal2json")]
 
 
 @pytest.fixture(scope="session")

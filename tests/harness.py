@@ -19,10 +19,16 @@ import psycopg
 from psycopg import sql
 
 from dev.stack import Stack
+from producer.commands.publications import publications
 from producer.schema.registry import Registry
+from producer.settings import load_settings
 from producer.sink.reader import Record, TopicReader, table_topics
+from producer.source.wire import Server
 
 Row = tuple[Any, ...]
+
+PLUGIN = "wal2json"
+"""plugin.name of every command whose test says nothing else: `pytest --plugin pgoutput`."""
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20, what: str = "") -> None:
@@ -72,6 +78,18 @@ class Source:
         """A query's rows."""
         with self.connect() as connection:
             return connection.execute(query.encode()).fetchall()
+
+    def server(self, user: str | None = None, password: str | None = None) -> Server:
+        """As the producer's own stages know it; a superuser's unless another is named."""
+        return Server(
+            host=self.stack.postgres_host, port=self.stack.postgres_port, user=user or self.stack.postgres_user,
+            password=password or self.stack.postgres_password, dbname=self.name, application_name="test",
+        )  # fmt: skip
+
+    def publish(self) -> None:
+        """Publish all tables of now as the producer would: before a test makes pgoutput's slot by itself."""
+        settings = load_settings(None, ["topic.prefix=p", f"database.dbname={self.name}"], {}).settings
+        self.execute("\n".join(publications(settings, "true")))
 
     def confirmed_lsn(self) -> str | None:
         """The slot's confirmed position; None when there is no slot."""
@@ -163,7 +181,10 @@ class Command:
     def environment(self, settings: Mapping[str, object] | None = None) -> dict[str, str]:
         """The process's environment: nothing of the developer's own settings."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PRODUCER_")}
-        own = {**self.stack.environment(self.source.name), "PRODUCER_TOPIC_PREFIX": self.prefix}
+        own = {
+            **self.stack.environment(self.source.name), "PRODUCER_TOPIC_PREFIX": self.prefix,
+            "PRODUCER_PLUGIN_NAME": PLUGIN,
+        }  # fmt: skip
         return {**clean, **own}
 
     def _argv(self, arguments: tuple[str, ...], settings: Mapping[str, object]) -> list[str]:

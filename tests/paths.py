@@ -11,7 +11,7 @@ import fastavro
 import psycopg
 from psycopg import sql
 
-from producer.decode import wal2json
+from producer.decode import pgoutput, wal2json
 from producer.decode.type_names import TypeNames
 from producer.events import Relation
 from producer.lsn import Lsn
@@ -63,10 +63,16 @@ class Reader:
         self._slot = source.slot
         self._more: dict[str, str] = {}
         self._names: TypeNames | None = None
+        self._publication = ""
         self.connection: Connection = connect(server(source))
 
+    def publish(self) -> None:
+        """Have pgoutput tell of all tables, too."""
+        self._publication = f"producer_{self._slot}"
+        self.connection.execute(f"CREATE PUBLICATION {self._publication} FOR ALL TABLES".encode())
+
     def begin(self) -> None:
-        """Make the slot: what happened before is not decoded."""
+        """Make the slots: what happened before is not decoded."""
         self.connection.execute(b"SELECT pg_create_logical_replication_slot(%s, 'wal2json')", (self._slot,))
         self._more = dict(wal2json.NEWER)
         for optional in list(self._more):
@@ -81,6 +87,8 @@ class Reader:
             # wal2json 2.3.
             self._names = TypeNames(lambda name: pg_types.type_oid(self.connection, name))
         self.connection.execute(b"DROP TABLE public.seen")
+        if self._publication:
+            self.connection.execute(b"SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (self._publication,))
 
     @property
     def ways(self) -> Ways:
@@ -101,8 +109,19 @@ class Reader:
         return {(relation.schema, relation.name): relation for relation in found.values()}
 
     def end(self) -> None:
-        """Drop the slot, and leave no transaction of before to the next one."""
-        self.connection.execute(b"SELECT pg_drop_replication_slot(%s)", (self._slot,))
+        """Drop the slots, and leave no transaction of before to the next one."""
+        for slot in filter(None, (self._slot, self._publication)):
+            self.connection.execute(b"SELECT pg_drop_replication_slot(%s)", (slot,))
+
+    def messages(self) -> list[bytes]:
+        """What pgoutput says of relations and rows, read once."""
+        options = [part for pair in pgoutput.options([self._publication]).items() for part in pair]
+        query = (
+            b"SELECT encode(data, 'hex') FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL, VARIADIC %s::text[])"
+        )
+        found = self.connection.execute(query, (self._publication, options)).fetchall()
+        messages = [bytes.fromhex(str(data)) for (data,) in found]
+        return [message for message in messages if message[:1] in (b"R", b"I", b"U", b"D")]
 
     def records(self, changed: Mapping[str, str] | None = None) -> list[bytes]:
         """What the slot holds, read once; with the producer's own options, some of them changed."""
@@ -164,6 +183,11 @@ class Walk:
         )
         self.walker.begin(parts)
         code: int = self.walker.row(message, 0, 0)
+        return code
+
+    def tuple(self, message: bytes, start: int) -> int:
+        """Walk pgoutput's row by what it was bound to; the walker's code."""
+        code: int = self.walker.tuple_row(message, start, 0)
         return code
 
     def line(self, line: bytes, lsn: int) -> None:

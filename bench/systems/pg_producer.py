@@ -96,3 +96,32 @@ class PgProducer:
             "PRODUCER_OFFSET_STORAGE_TOPIC": f"{database.name}.offsets",
             "PRODUCER_SNAPSHOT_MODE": mode,
         }
+
+
+class PgProducerTuples(PgProducer):
+    """The same with plugin.name=pgoutput, beside the other: a slot, topics and a position of its own."""
+
+    name = "pg-producer-pgoutput"
+
+    def topics(self, database: Database) -> list[str]:
+        """Below a prefix of its own."""
+        return [f"{self._prefix(database)}.public.{table}" for table in database.tables]
+
+    def attach(self, database: Database) -> None:
+        """The publication first: it must be older than the slot."""
+        publication = f"producer_{database.name}"
+        if not database.rows(f"SELECT 1 FROM pg_publication WHERE pubname = '{publication}'"):
+            database.execute(f"CREATE PUBLICATION {publication} FOR ALL TABLES")
+        super().attach(database)
+
+    def _environment(self, database: Database, mode: str) -> dict[str, str]:
+        prefix = self._prefix(database)
+        return super()._environment(database, mode) | {
+            "PRODUCER_PLUGIN_NAME": "pgoutput",
+            "PRODUCER_SLOT_NAME": f"{database.slot}_pgoutput",
+            "PRODUCER_TOPIC_PREFIX": prefix,
+            "PRODUCER_OFFSET_STORAGE_TOPIC": f"{prefix}.offsets",
+        }
+
+    def _prefix(self, database: Database) -> str:
+        return f"{database.name}.pgoutput"

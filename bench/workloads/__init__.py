@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.database import Database
 from bench.report import Result
 from bench.rounds import Rounds
-from bench.systems import System
+from bench.systems import Drains, System
 from dev.stack import Stack
 
 
@@ -22,6 +22,8 @@ class Bench:
     repeats: int
     """How often each may be repeated where others disturbed it."""
     scale: float
+    limits: tuple[Drains, ...] = ()
+    """Of streams, beside pg_recvlogical with wal2json."""
 
     def wants(self, rounds: Rounds, most: int | None = None) -> bool:
         """Whether one more is to be done; `most`: undisturbed ones, where fewer than elsewhere are enough."""

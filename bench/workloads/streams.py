@@ -51,7 +51,8 @@ def drained(
 
     `limit`: with pg_recvlogical.
     """
-    systems: list[Drains] = [*([_REFERENCE] if limit else []), *bench.systems]
+    limits = (_REFERENCE, *bench.limits) if limit else ()
+    systems: list[Drains] = [*limits, *bench.systems]
     references = (_REFERENCE.name,) if limit else ()
     with ExitStack() as opened:
         stages: list[tuple[Stream, Database, Rounds]] = []

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
+from producer.commands.publications import publications
 from producer.settings import Settings, values
 from producer.settings.values import Filter
 from producer.source import platform, plugins
@@ -70,9 +71,13 @@ def grants(settings: Settings) -> Iterator[str]:
     if hosted.no_log:
         yield f"-- {hosted.no_log}."
         yield "-- Set replication.method=FULL_TABLE: every run copies the selected tables, with SELECT rights alone."
-    if by_log and settings.hosting_platform == "auto":
-        yield from _refusals()
-    yield from _slot(settings, hosted) if by_log else ()
+    publishes = settings.plugin_name == "pgoutput"
+    if by_log:
+        if settings.hosting_platform == "auto":
+            yield from _refusals()
+        yield from _level(settings, hosted)
+        # A slot is made in no transaction that has written; with pgoutput it is made behind its publication.
+        yield from () if publishes else _slot(settings)
     yield ""
     yield "-- The role. Give it a password, or another way to log in: ALTER ROLE … PASSWORD '…';"
     yield (f"DO $role$ BEGIN IF to_regrole({_text(user)}) IS NULL THEN CREATE ROLE {user} LOGIN; END IF; END $role$;")
@@ -84,6 +89,9 @@ def grants(settings: Settings) -> Iterator[str]:
     yield ""
     yield "-- The selected tables of now; run this again for tables that come later."
     yield _tables(settings).strip()
+    if by_log and publishes:
+        yield from publications(settings, _selected_tables(settings))
+        yield from _slot(settings)
 
 
 def _refusals() -> Iterator[str]:
@@ -96,7 +104,7 @@ def _refusals() -> Iterator[str]:
             yield "END IF; END $hosting$;"
 
 
-def _slot(settings: Settings, hosted: Platform) -> Iterator[str]:
+def _level(settings: Settings, hosted: Platform) -> Iterator[str]:
     yield ""
     if settings.hosting_platform == "auto":
         yield "-- wal_level must be logical. How it is set depends on who hosts the server:"
@@ -109,6 +117,9 @@ def _slot(settings: Settings, hosted: Platform) -> Iterator[str]:
     if settings.plugin_name == "wal2json":
         allow = plugins.allowing("wal2json", plugins.BY_DEFAULT, hosted)
         yield f"-- Servers of August 2026 and later must allow the plugin, {allow}"
+
+
+def _slot(settings: Settings) -> Iterator[str]:
     yield "-- The slot: from here on the server keeps its log for the producer, so run that soon."
     name, plugin = _text(settings.slot_name), _text(settings.plugin_name)
     yield f"SELECT pg_create_logical_replication_slot({name}, {plugin})"
@@ -117,16 +128,21 @@ def _slot(settings: Settings, hosted: Platform) -> Iterator[str]:
 
 def _tables(settings: Settings) -> str:
     role = _text(settings.database_user)
-    tables = _selected(
-        ("n.nspname", settings.schema_include_list, settings.schema_exclude_list),
-        ("n.nspname || '.' || c.relname", settings.table_include_list, settings.table_exclude_list),
-    )
+    tables = _selected_tables(settings)
     grant = _WHOLE.format(role=role)
     if settings.column_include_list or settings.column_exclude_list:
         column = "t.nspname || '.' || t.relname || '.' || a.attname"
         columns = _selected((column, settings.column_include_list, settings.column_exclude_list))
         grant = _COLUMNS.format(columns=columns, keys=_other_keys(settings), role=role)
     return _TABLES.format(tables=tables, grant=grant, role=role)
+
+
+def _selected_tables(settings: Settings) -> str:
+    """What the filters say of a table `c` in a schema `n`, as a condition."""
+    return _selected(
+        ("n.nspname", settings.schema_include_list, settings.schema_exclude_list),
+        ("n.nspname || '.' || c.relname", settings.table_include_list, settings.table_exclude_list),
+    )
 
 
 def _other_keys(settings: Settings) -> str:

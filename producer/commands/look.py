@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import click
+from psycopg import sql
 
 from producer.clock import Clock
 from producer.errors import AccessDenied, NotSupportedYet, OperatorError, SettingsError
@@ -21,6 +22,8 @@ from producer.sink.kafka import KafkaSink
 from producer.sink.offsets import Loaded
 from producer.sink.reader import TopicReader, as_json, table_topics
 from producer.source import catalog, slot
+from producer.source.publication import found
+from producer.source.publication.found import Names
 from producer.source.wire import connect
 
 _LOAD_SECONDS = 15.0
@@ -103,11 +106,14 @@ def drop_slot(settings: Settings, clock: Clock) -> None:
     server = stages.server(settings)
     with connect(server) as connection:
         dropped = slot.drop(connection, server, settings.slot_name)
+        left = found.find(connection, Names.of(settings.publication_name)) if settings.plugin_name == "pgoutput" else {}
     click.echo(
         f"dropped the replication slot {settings.slot_name}"
         if dropped
         else f"there is no replication slot {settings.slot_name}"
     )
+    for name in left:
+        click.echo(f"the publication stays: DROP PUBLICATION {sql.Identifier(name).as_string()};")
     if not settings.topic_prefix:
         return
     sink = stages.sink(settings)

@@ -23,7 +23,8 @@ class Committed:
     """What the offsets topic remembers of a transaction."""
 
     next_lsn: Lsn
-    commit_lsn: Lsn
+    commit_lsn: Lsn | None
+    """Of the last one that had events, as what follows; None: there was none yet."""
     xid: int
     commit_us: int
 
@@ -154,7 +155,8 @@ class Progress:
             offset = replace(offset, snapshot="running", reconcile=True)
         while self._commits and self._commits[0].next_lsn <= safe:
             done = self._commits.popleft()
-            offset = replace(offset, commit_lsn=done.commit_lsn, tx_id=done.xid, commit_us=done.commit_us)
+            if done.commit_lsn is not None:
+                offset = replace(offset, commit_lsn=done.commit_lsn, tx_id=done.xid, commit_us=done.commit_us)
         return offset
 
     def _write(self, offset: Offset) -> None:

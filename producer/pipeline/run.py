@@ -15,6 +15,7 @@ from producer.clock import Clock
 from producer.errors import (
     AnotherRun,
     KafkaUnavailable,
+    PublicationLost,
     RetentionExceeded,
     SlotInUse,
     SlotLost,
@@ -37,6 +38,7 @@ from producer.pipeline.stop import Stop
 from producer.pipeline.stream import lost_changes
 from producer.pipeline.stream.session import StreamSession
 from producer.pipeline.tables import columns
+from producer.pipeline.tables.published import Published
 from producer.pipeline.tables.tables import Tables
 from producer.schema.registry import Registry
 from producer.settings import Settings
@@ -94,6 +96,8 @@ class Runner:
         """Everything is to be read, whatever was read before: at the start, not behind a fault."""
         self._unseen: set[int] = set()
         self._repairs = repairs or Repairs()
+        self._unpublished: PublicationLost | None = None
+        """Part of the slot's log cannot be read: it is to be given up."""
 
     def run(self) -> None:
         """Work until told to stop, or until `once` is done.
@@ -122,6 +126,8 @@ class Runner:
                         return
             except SlotLost as error:
                 # Found while it ran; the next look finds the same, and recovers.
+                if isinstance(error, PublicationLost):
+                    self._unpublished = error
                 if self._settings.snapshot_mode != "when_needed" or isinstance(error, RetentionExceeded):
                     raise
                 self._back_off(sink, error)
@@ -223,6 +229,11 @@ class Runner:
                     f"slot.failover=true, and the slot {found.name} that is there is no failover slot: over a "
                     f"replication connection ALTER_REPLICATION_SLOT {found.name} (FAILOVER) makes it one"
                 )
+        published = None
+        if self._settings.plugin_name == "pgoutput" and reads_log:
+            published = Published(connection, self._server, self._settings, chosen, relations, found)
+            published.make_empty()
+            preflight.demand(published.refused())
         sink.ping(5)
         with observe.waiting("the tables' topics are looked for, and made", tables=len(chosen)):
             tables.ensure_topics()
@@ -231,7 +242,12 @@ class Runner:
         self._side.prepare(sink, registry, self._settings)
         offsets.ensure(create=True)
         # What a dead predecessor's open transaction hides is seen once that was ended: `exactly_once.own`.
-        return Source(connection, identity, found, offsets.load(_LOAD_SECONDS, stable=sink.transactions is not None))
+        loaded = offsets.load(_LOAD_SECONDS, stable=sink.transactions is not None)
+        if published is None:
+            return Source(connection, identity, found, loaded)
+        published.make(loaded)
+        lost = self._unpublished if found is not None else None
+        return Source(connection, identity, found, loaded, published, lost or published.lost)
 
     def _doubt(self, relations: list[Relation]) -> None:
         """Say once what filters and masks do not do."""
@@ -245,6 +261,7 @@ class Runner:
 
     def _begun(self) -> None:
         self._again = False
+        self._unpublished = None
 
     def _recovered(self) -> None:
         self._failing_since = None

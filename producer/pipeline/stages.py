@@ -118,6 +118,8 @@ def begin_anew(topic: OffsetsTopic, into: Sink, loaded: Loaded, offset: Offset, 
 def _forget_shapes(topic: OffsetsTopic, loaded: Loaded, group: Group) -> None:
     for names in loaded.shapes:
         topic.write_shape(names, None, group)
+    if loaded.published:
+        topic.write_published(None, group)
 
 
 def forget_marks(topic: OffsetsTopic, into: Sink, loaded: Loaded, clock: Clock, stop: Stop) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
+from producer.decode.json_text import json_string
 from producer.events import Column, Relation
 from producer.schema.avro import column_type, is_nullable
 from producer.schema.masks import Rules, mask_of
@@ -16,7 +17,6 @@ from producer.transcode.plan import NULL, ColumnPlan, TablePlan
 from producer.transcode.source_block import string
 
 _FRAME = struct.Struct(">bI")
-_SHORT = {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
 
 
 # Printed as JSON numbers, which know no NaN; a domain over them is printed as a string.
@@ -108,16 +108,6 @@ def _masked(plan: ColumnPlan, column: Column, relation: Relation, modes: Modes, 
         key=plan.value if column.name in relation.key else None,
         masked=True,
     )
-
-
-def json_string(text: str) -> str:
-    """A JSON string exactly as PostgreSQL's escape_json writes it."""
-    return '"' + "".join(_escape(character) for character in text) + '"'
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    return _SHORT.get(code) or (f"\\u{code:04x}" if code < 32 else character)
 
 
 def _signed(oid: int) -> int:

@@ -21,6 +21,7 @@ from producer.settings.values import (
     Passed,
     Platform,
     Port,
+    Publication,
     Secret,
     Slot,
     Statements,
@@ -70,9 +71,17 @@ class DatabaseSettings(BaseModel):
     plugin_name: Annotated[Literal["wal2json", "pgoutput"], LOWER] = setting(
         "wal2json", "plugin.name", "The server's output plugin."
     )
-    publication_name: Stripped = setting("", "publication.name", "The publication; no effect with wal2json.")
+    publication_name: Publication = setting(
+        "",
+        "publication.name",
+        "The publication that pgoutput reads by; beside it `<publication.name>_inserts`, of tables without replica "
+        "identity. No effect with wal2json.",
+    )
     publication_autocreate_mode: Annotated[Literal["filtered", "all_tables", "no_tables", "disabled"], LOWER] = setting(
-        "filtered", "publication.autocreate.mode", "How the publication is made; no effect with wal2json."
+        "filtered",
+        "publication.autocreate.mode",
+        "How the publication is made: `filtered` and kept in step with the selected tables; `all_tables` (superuser); "
+        "`no_tables`, for an administrator to add them; `disabled`: it must be there. No effect with wal2json.",
     )
     slot_name: Slot = setting(
         "", "slot.name", "The replication slot; one that exists is used. By default lower-cased, other characters `_`."

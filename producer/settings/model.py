@@ -217,7 +217,7 @@ class Settings(DatabaseSettings):
         derived = {
             "name": self.topic_prefix,
             "slot_name": ("producer_" + _SLOT_REFUSES.sub("_", dbname.lower()))[:63],
-            "publication_name": f"producer_{dbname}",
+            "publication_name": f"producer_{dbname}".encode()[:63].decode(errors="ignore"),
             "errors_deadletterqueue_topic_name": f"{self.topic_prefix}.deadletter",
         }
         for field, value in derived.items():

@@ -16,7 +16,6 @@ def _other_than(*supported: object) -> Callable[[Any], bool]:
 
 
 NOT_YET: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "plugin.name": (_other_than("wal2json"), "only wal2json is"),
     "value.subject.name.strategy": (_other_than("TopicNameStrategy"), "only TopicNameStrategy is"),
 }
 

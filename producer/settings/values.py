@@ -116,6 +116,7 @@ def _operations(value: Any) -> Any:
 
 
 _PORT_MAX = 65535
+_IDENTIFIER_BYTES = 63
 _SERVER = re.compile(r"(?:\w+://)?(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\],]+)(?::(\d{1,5}))?")
 _LISTEN = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\],]*):(\d{1,5})")
 
@@ -184,6 +185,12 @@ def _slot(value: str) -> str:
     return value
 
 
+def _publication(value: str) -> str:
+    if len(value.encode()) > _IDENTIFIER_BYTES or "\0" in value:
+        raise ValueError(f"may hold up to {_IDENTIFIER_BYTES} bytes")
+    return value
+
+
 def _platform(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9_-]+", value):
         raise ValueError("must be a word such as auto, generic, cloud_sql, rds, aurora, heroku")
@@ -217,6 +224,7 @@ Text = Annotated[str, _STRIP, Field(min_length=1)]
 Stripped = Annotated[str, _STRIP]
 Topic = Annotated[str, _STRIP, AfterValidator(_topic)]
 Slot = Annotated[str, _STRIP, AfterValidator(_slot)]
+Publication = Annotated[str, _STRIP, AfterValidator(_publication)]
 Platform = Annotated[str, LOWER, AfterValidator(_platform)]
 Servers = Annotated[str, AfterValidator(_servers)]
 Urls = Annotated[str, AfterValidator(_urls)]

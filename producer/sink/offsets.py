@@ -7,6 +7,7 @@ KIP-875 (the records' form). Names in the value are Debezium's where it has one.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeVar
 
@@ -136,6 +137,8 @@ class Loaded:
     """The shape that the stream walked last, by schema and name as the log has them."""
     written_us: int = field(default=0, compare=False)
     """When the last of it was written, by Kafka's timestamps."""
+    published: dict[int, int] = field(default_factory=dict)
+    """What put each table into the publication when the stream read it last, by the table's OID; pgoutput only."""
 
 
 class _PartForm(Struct):
@@ -207,7 +210,11 @@ class _ChunkForm(Struct):
         )
 
 
-_Form = TypeVar("_Form", _OffsetForm, _MarkForm, _ChunkForm)
+class _PublishedForm(Struct):
+    tables: dict[int, int]
+
+
+_Form = TypeVar("_Form", _OffsetForm, _MarkForm, _ChunkForm, _PublishedForm)
 
 
 class OffsetsTopic:
@@ -220,6 +227,7 @@ class OffsetsTopic:
         self._server = server
         self._replication_factor = replication_factor
         self._key = _json([name, {"server": server}])
+        self._published_key = _json([name, {"server": server, "published": True}])
 
     def ensure(self, *, create: bool = True) -> None:
         """Make sure of the topic.
@@ -259,10 +267,13 @@ class OffsetsTopic:
         chunks: dict[str, dict[Pages, ChunkMark]] = {}
         shapes: dict[tuple[str, str], Relation] = {}
         written_ms = 0
+        published: dict[int, int] = {}
         # The topic is shared: of what others keep there, nothing is held.
         for record in self._sink.read(self.topic, timeout_s, self._key.removesuffix(b"}]"), stable=stable):
             if record.key == self._key:
                 offset = None if record.value is None else _further(offset, self._parse(record, _OffsetForm).offset())
+            elif record.key == self._published_key:
+                published = {} if record.value is None else self._parse(record, _PublishedForm).tables
             elif (table := self._table(record.key)) is not None:
                 tables.pop(table, None)
                 if record.value is not None:
@@ -282,7 +293,14 @@ class OffsetsTopic:
                 continue
             written_ms = max(written_ms, record.timestamp_ms)
         chunks = {table: marks for table, marks in chunks.items() if marks}
-        return Loaded(offset=offset, tables=tables, chunks=chunks, shapes=shapes, written_us=written_ms * 1000)
+        return Loaded(
+            offset=offset,
+            tables=tables,
+            chunks=chunks,
+            shapes=shapes,
+            published=published,
+            written_us=written_ms * 1000,
+        )
 
     def write(self, offset: Offset | None, group: Group) -> None:
         """Send the position, counted in `group`; None forgets it."""
@@ -302,6 +320,11 @@ class OffsetsTopic:
         """Send the shape of a table, counted in `group`; None forgets it."""
         key = _json([self._name, {"server": self._server, "shape": names}])
         self._sink.send(self.topic, key, None if shape is None else msgspec.json.encode(shape), group)
+
+    def write_published(self, tables: Mapping[int, int] | None, group: Group) -> None:
+        """Send what puts each table into the publication, by OIDs, counted in `group`; None forgets it."""
+        value = None if tables is None else _json({"tables": tables})
+        self._sink.send(self.topic, self._published_key, value, group)
 
     def _shape_of(self, key: bytes | None) -> tuple[str, str] | None:
         """The names whose shape a key of ours stores; None: not ours, or no shape."""

@@ -59,6 +59,7 @@ SELECT i.indrelid::bigint AS relation, c.relname AS name, i.indisprimary AS is_p
 """
 
 _GENERATED_SINCE = 120000
+_PUBLISHED_GENERATED_SINCE = 180000
 _PARTITION_ROOT_SINCE = 120000
 _INCLUDED_COLUMNS_SINCE = 110000
 _IDENTITIES: dict[str, ReplicaIdentity] = {"d": "default", "f": "full", "i": "index", "n": "nothing"}
@@ -161,6 +162,7 @@ def relations(connection: Connection, chosen: Sequence[Table], settings: Setting
     oids = [table.oid for table in chosen]
     if not oids:
         return {}
+    unlogged = _unlogged(connection, settings)
     version = connection.info.server_version
     generated = "a.attgenerated::text" if version >= _GENERATED_SINCE else "''::text"
     key_count = "indnkeyatts" if version >= _INCLUDED_COLUMNS_SINCE else "indnatts"
@@ -181,13 +183,47 @@ def relations(connection: Connection, chosen: Sequence[Table], settings: Setting
                 generated="stored" if row.generated == "s" else "",
             )
             for row in columns[table.oid]
-            if row.generated != "v"
+            if row.generated not in unlogged
         )
         if own:
             relation = _relation(table, own, indexes[table.oid])
             # A partition is chosen from under its root's name: `as_partition`.
             shapes[table.oid] = relation if table.is_partition else selection.chosen(relation, settings)
     return shapes
+
+
+def _unlogged(connection: Connection, settings: Settings) -> frozenset[str]:
+    """The kinds of generated columns that the plugin does not tell of (pg_attribute.attgenerated)."""
+    told = settings.plugin_name == "wal2json" or publishes_generated(connection, settings)
+    return frozenset("v") if told else frozenset("vs")
+
+
+def publishes_generated(connection: Connection, settings: Settings) -> bool:
+    """Whether the publication holds stored generated columns: pgoutput tells of them where it does."""
+    if connection.info.server_version < _PUBLISHED_GENERATED_SINCE:
+        return False
+    query = "SELECT pubgencols = 's' AS all FROM pg_catalog.pg_publication WHERE pubname = %s"
+    found = _rows(connection, query, settings.publication_name)
+    # One that we are still to make does.
+    return found[0].all if found else settings.publication_autocreate_mode != "disabled"
+
+
+_GENERATED = """
+SELECT n.nspname AS schema, c.relname AS name, a.attname AS column
+  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.attrelid = ANY (%s) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = 's'
+ ORDER BY n.nspname, c.relname, a.attnum
+"""
+
+
+def generated(connection: Connection, chosen: Sequence[Table], settings: Settings) -> list[str]:
+    """The stored generated columns that would be sent, `schema.table.column`."""
+    if connection.info.server_version < _GENERATED_SINCE:
+        return []
+    found = _rows(connection, _GENERATED, [table.oid for table in chosen])
+    wanted = [row for row in found if settings.wants_column(row.schema, row.name, row.column)]
+    return [f"{row.schema}.{row.name}.{row.column}" for row in wanted]
 
 
 def captured(connection: Connection, chosen: Sequence[Table], settings: Settings) -> list[Relation]:
@@ -262,6 +298,19 @@ def renamed(connection: Connection, before: Relation, settings: Settings) -> Rel
         logged_as=before.logged_as,
         key=before.key if before.logged_as else now.key,
     )
+
+
+_PRIMARY = """
+SELECT a.attname AS name, a.atttypid::bigint AS type
+  FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+ WHERE i.indrelid = %s AND i.indisprimary AND i.indimmediate
+ ORDER BY a.attnum
+"""
+
+
+def primary(connection: Connection, table_oid: int) -> tuple[tuple[str, int], ...]:
+    """The primary key's columns and their types, by number; empty: there is none, or no such table any more."""
+    return tuple((row.name, row.type) for row in _rows(connection, _PRIMARY, table_oid))
 
 
 _ATTRIBUTES = """

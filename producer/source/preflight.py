@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from psycopg import sql
 
+from producer.decode import pgoutput
 from producer.errors import AccessDenied, OperatorError, ProducerError, ServerNotReady, SettingsError
 from producer.events import Relation
 from producer.findings import Finding
 from producer.settings import Settings
-from producer.source import encoding
+from producer.source import catalog, encoding
 from producer.source import slot as slots
 from producer.source.catalog import Table
 from producer.source.checks import server as release
@@ -100,11 +101,15 @@ def rights(
         yield Finding(name="read rights", status="ok", detail=f"SELECT on {len(tables)} selected tables")
 
 
-def identities(connection: Connection, relations: Sequence[Relation]) -> Iterator[Finding]:
+def identities(connection: Connection, relations: Sequence[Relation], *, published: bool = False) -> Iterator[Finding]:
     """The replica identity of each table: without one its updates and deletes are not logged.
 
-    Of a partitioned table, that of its partitions: its rows are logged as theirs.
+    Of a partitioned table, that of its partitions: its rows are logged as theirs. `published`: by pgoutput, which is
+    kept from them: else they would fail.
     """
+    lost = "not published, or they would fail for those who write it: they are lost" if published else (
+        "not logged, and lost"
+    )  # fmt: skip
     tables: dict[str, list[Relation]] = {}
     for relation in relations:
         tables.setdefault(relation.qualified_name, []).append(relation)
@@ -112,14 +117,14 @@ def identities(connection: Connection, relations: Sequence[Relation]) -> Iterato
         parts = [part for part in own if part.logged_as is not None] or own
         without = [part for part in parts if not part.identity_columns]
         if without:
-            yield _unlogged(connection, name, without, len(parts))
+            yield _unlogged(connection, name, without, len(parts), lost)
         else:
             hows = {"default": "primary key", "full": "FULL", "index": "index"}
             told = ", ".join(sorted({hows.get(part.identity, part.identity) for part in parts}))
             yield Finding(name="identity of", about=name, status="ok", detail=told)
 
 
-def _unlogged(connection: Connection, name: str, without: Sequence[Relation], all_parts: int) -> Finding:
+def _unlogged(connection: Connection, name: str, without: Sequence[Relation], all_parts: int, lost: str) -> Finding:
     nothing = all(part.identity == "nothing" for part in without)
     why = "REPLICA IDENTITY NOTHING" if nothing else "no primary key, no replica identity"
     names = [part.logged_names for part in without]
@@ -132,7 +137,7 @@ def _unlogged(connection: Connection, name: str, without: Sequence[Relation], al
         name="identity of",
         about=name,
         status="failed",
-        detail=f"{why}: {'its ' if not which else 'the '}UPDATEs and DELETEs{which} are not logged, and lost",
+        detail=f"{why}: {'its ' if not which else 'the '}UPDATEs and DELETEs{which} are {lost}",
         remedy=" ".join(statements) + "  (or give it a primary key)",
     )
 
@@ -172,6 +177,29 @@ def unlogged_keys(relations: Iterable[Relation], roots: Collection[int], setting
                 remedy=f"ALTER TABLE {sql.Identifier(schema, name).as_string()} REPLICA IDENTITY FULL;  "
                 "(or name another key)",
             )
+
+
+def generated(connection: Connection, chosen: Sequence[Table], settings: Settings) -> Iterator[ServerNotReady]:
+    """Stored generated columns that pgoutput does not tell of: the stream could not say what the snapshot says."""
+    if settings.plugin_name == "wal2json" or catalog.publishes_generated(connection, settings):
+        return
+    columns = catalog.generated(connection, chosen, settings)
+    if columns:
+        yield ServerNotReady(
+            f"pgoutput does not tell of generated columns: {', '.join(columns)}",
+            remedy="leave them out with column.exclude.list, or set plugin.name=wal2json; from PostgreSQL 18 on "
+            "ALTER PUBLICATION … SET (publish_generated_columns = stored);",
+        )
+
+
+def messages(version: int, *, asked: bool) -> Iterator[ServerNotReady]:
+    """Whether pgoutput knows logical messages, where they are asked for."""
+    if asked and version < pgoutput.MESSAGES_SINCE:
+        yield ServerNotReady(
+            f"message.prefix.include.list: pgoutput of PostgreSQL {version // 10000} does not tell of logical "
+            "messages, it does from 14 on",
+            remedy="set plugin.name=wal2json, or leave message.prefix.include.list out",
+        )
 
 
 def wal_level(connection: Connection) -> str:

@@ -243,7 +243,10 @@ def fitting(slot: Slot, plugin: str, dbname: str) -> None:
         raise SlotUnfit(f"the replication slot {slot.name} is a physical one, not one of {plugin}", remedy=remedy)
     if slot.plugin != plugin:
         raise SlotUnfit(
-            f"the replication slot {slot.name} belongs to the plugin {slot.plugin}, not {plugin}", remedy=remedy
+            f"the replication slot {slot.name} belongs to the plugin {slot.plugin}, not {plugin}",
+            remedy=f"set plugin.name={slot.plugin}; or go on where it stands with {plugin}, as docs/plugins.md tells: "
+            f"SELECT pg_copy_logical_replication_slot('{slot.name}', 'another', false, '{plugin}');  and "
+            f"slot.name=another; or for a new one {remedy}",
         )
     if slot.database != dbname:
         raise SlotUnfit(

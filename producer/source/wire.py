@@ -26,6 +26,7 @@ from producer.errors import (
     OperatorError,
     PostgresUnavailable,
     ProducerError,
+    PublicationLost,
     ServerNotReady,
     SlotInUse,
     SlotLost,
@@ -50,6 +51,12 @@ SESSION = {
 ALLOW_WAL2JSON = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json;"
 PGOUTPUT = "set plugin.name=pgoutput, the one setting to change"
 """Where wal2json is not to be had and pgoutput is."""
+PUBLICATION_LOST = (
+    "what the log holds of that time cannot be read any more. snapshot.mode=when_needed makes publication and slot "
+    "anew, reads every table again and deletes from the topics what has gone; or `pg-producer slot drop`, then run"
+    " again"
+)
+"""What to do when the log knows no publication of ours."""
 _IDLE_SESSION_TIMEOUT_SINCE = 140000
 _GUARD_SECONDS = 1.0
 
@@ -288,7 +295,7 @@ _RULES: tuple[_Rule, ...] = (
         "",
         ('could not access file "wal2json"',),
         ServerNotReady,
-        "install the plugin on the server: apt-get install postgresql-<major>-wal2json",
+        f"install the plugin on the server: apt-get install postgresql-<major>-wal2json; or {PGOUTPUT}",
     ),
     _rule(
         "",
@@ -328,6 +335,12 @@ _RULES: tuple[_Rule, ...] = (
         SlotLost,
         "the slot has lost WAL: pg-producer slot drop, delete the topics or accept repeats, and run again "
         "for a new snapshot",
+    ),
+    _rule(
+        "",
+        ('publication "',),
+        PublicationLost,
+        PUBLICATION_LOST,
     ),
     _rule(
         "42704",

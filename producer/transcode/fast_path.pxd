@@ -9,6 +9,8 @@ cdef Py_ssize_t _ACTION
 cdef int _INSERT
 cdef int _RECORD
 cdef int _DELETE
+cdef int _OTHER
+cdef int _PASSED
 
 cdef class FastPath:
     cdef Walker _walker
@@ -33,6 +35,7 @@ cdef class FastPath:
     cdef readonly long long committed_us
     cdef readonly long long delivered
     cdef set _produced
+    cdef int _step(self, bytes message) except -1
     cdef int _count(self, object produce, str topic, bytes value, bytes key, object ack) except -1
     cdef bint _begin(self, bytes message) except -1
     cdef int _open(self, bytes record_head, long long xid, long long commit_lsn, long long next_lsn, long long commit_us) except -1

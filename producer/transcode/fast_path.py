@@ -34,6 +34,8 @@ _INSERT = 73
 # Walker's codes; a typed name of another module's would be a lookup for each row.
 _RECORD = 1
 _DELETE = 2
+_OTHER = 4
+_PASSED = 6
 
 
 class FastPath:
@@ -68,7 +70,7 @@ class FastPath:
         self.committed = 0
         """The end of the last transaction that is complete: what may be confirmed once all of it is acked."""
         self.committed_lsn = -1 if previous is None else previous
-        """Where it committed; -1: not known."""
+        """Where the last one that had events committed; -1: not known."""
         self.committed_xid = 0
         self.committed_us = 0
         self.delivered = 0
@@ -101,18 +103,12 @@ class FastPath:
                 return EMPTY if size == 0 else ENDED
             self.message = message = bytes(data)
             self.messages += 1
-            if self.bypass or size <= _ACTION or message[0] != 119:
+            if self.bypass or size <= _HEADER or message[0] != 119:
                 return OTHER
-            if not self.open:
-                if not self._begin(message):
-                    return OTHER
+            code = self._step(message)
+            if code == _PASSED:
                 continue
-            if message[_ACTION] == 67:
-                if not self._commit(message):
-                    return OTHER
-                continue
-            code = walker.row(message, _HEADER, self.ordinal + 1)
-            if (code != _RECORD or walker.suspects) and code != _DELETE:
+            if code != _RECORD and code != _DELETE:
                 return OTHER
             ordinal = self.ordinal + 1
             self._count(produce, walker.topic, walker.value, walker.key, ack)
@@ -121,6 +117,19 @@ class FastPath:
             self.ordinal = ordinal
             walker.count(100 if code == _DELETE else 99 if message[_ACTION] == _INSERT else 117)
         return FULL
+
+    def _step(self, message: bytes) -> cython.int:
+        """Take a message of the plugin: one of the walker's codes; whatever is not plain is none of the first."""
+        code: cython.int
+        walker = self._walker
+        if len(message) <= _ACTION:
+            return _OTHER
+        if not self.open:
+            return _PASSED if self._begin(message) else _OTHER
+        if message[_ACTION] == 67:
+            return _PASSED if self._commit(message) else _OTHER
+        code = walker.row(message, _HEADER, self.ordinal + 1)
+        return _OTHER if walker.suspects and code == _RECORD else code
 
     def _count(
         self,
@@ -218,7 +227,9 @@ class FastPath:
         if self.ordinal:
             self.delivered += 1
         self.committed = next_lsn
-        self.committed_lsn = self.commit_lsn
-        self.committed_xid = self.xid
-        self.committed_us = self.commit_us
+        if self.ordinal:
+            # Whether a plugin tells of transactions without an event of ours must not show in the next one's.
+            self.committed_lsn = self.commit_lsn
+            self.committed_xid = self.xid
+            self.committed_us = self.commit_us
         return 0

@@ -21,6 +21,7 @@ cdef class Route:
     cdef Counts counts
     cdef int count
     cdef bytes names
+    cdef long long oid
     cdef bytes tail
     cdef bytes key_frame
     cdef bytes value_frame

@@ -58,6 +58,8 @@ class Route:
         self.counts = Counts()
         self.count = len(columns)
         self.names = plan.json_names
+        # The relation whose tuples it was found to fit; -1: none.
+        self.oid = -1
         self.tail = plan.tail
         self.key_frame = plan.key_frame
         self.value_frame = plan.value_frame

@@ -1,5 +1,5 @@
 from producer.transcode.forms cimport Codec, Route, write_value
-from producer.transcode.spans cimport bare_end, copy_unescape, find, json_string_end, json_unescape, matches
+from producer.transcode.spans cimport bare_end, big_endian, copy_unescape, find, json_string_end, json_unescape, matches
 from producer.transcode.writer cimport Writer
 
 cdef class Image:
@@ -11,6 +11,7 @@ cdef class Image:
     cdef Writer _sorted
     cdef Writer _scratch
     cdef Py_ssize_t from_json(self, bytes message, Py_ssize_t at, Route route, bint identity) except? -1
+    cdef Py_ssize_t from_tuple(self, bytes message, Py_ssize_t at, Route route, bint identity) except? -1
     cdef int from_copy(self, bytes row, Route route) except -1
     cdef bytes key(self, Route route, Writer out)
     cdef Py_ssize_t _json_value(self, bytes message, Py_ssize_t at, Codec codec, Writer into) except -1

@@ -1,7 +1,7 @@
-"""One row's columns as Avro: from wal2json's JSON or from COPY's text, by a plan.
+"""One row's columns as Avro: from wal2json's JSON, pgoutput's tuple or COPY's text, by a plan.
 
-Room: transcode (pure). wal2json's README, format version 2; PostgreSQL manual, "COPY". Types are in
-image.pxd. Every index is checked: an IndexError means that the row is not what its plan expects.
+Room: transcode (pure). wal2json's README, format version 2; PostgreSQL manual, "COPY", "Logical Replication Message
+Formats". Types are in image.pxd. Every index is checked: an IndexError means that the row is not what its plan expects.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from producer.transcode.plan import CHANGED, FormError
 
 if not cython.compiled:
     from producer.transcode.forms import Codec, Route, write_value
-    from producer.transcode.spans import bare_end, copy_unescape, find, json_string_end, json_unescape, matches
+    from producer.transcode.spans import (
+        bare_end,
+        big_endian,
+        copy_unescape,
+        find,
+        json_string_end,
+        json_unescape,
+        matches,
+    )
     from producer.transcode.writer import Writer
 
 _NULL_IN_KEY = "a key column is NULL"
@@ -140,6 +148,74 @@ class Image:
         elif not route.nullable[column]:
             raise FormError(_NULL, CHANGED)
         return into.raw(route.nulls[column])
+
+    def from_tuple(
+        self, message: bytes, at: cython.Py_ssize_t, route: Route, identity: cython.bint
+    ) -> cython.Py_ssize_t:
+        """The columns of pgoutput's TupleData; where it ends, -1 when they are not the plan's, or not all there."""
+        column: cython.int = 0
+        kind: cython.int
+        start: cython.Py_ssize_t
+        end: cython.Py_ssize_t
+        size: cython.Py_ssize_t = len(message)
+        codec: Codec | None
+        keyed: Codec | None
+        data = self.data
+        into = data
+        if big_endian(message, at, 2) != route.count:
+            return -1
+        at += 2
+        data.rewind()
+        self._aside.rewind()
+        self.suspects = 0
+        self.holes = 0
+        while column < route.count:
+            route.pieces[column] = data.at
+            kind = message[at]
+            at += 1
+            end = at
+            if kind == 116:
+                at += 4
+                end = at + big_endian(message, at - 4, 4)
+                if end > size:
+                    raise IndexError("beyond the end")
+            codec = route.codecs[column]
+            if identity and not route.in_identity[column]:
+                if codec is not None:
+                    data.raw(route.absents[column])
+                at = end
+                column += 1
+                continue
+            self.column = column
+            if codec is None:
+                codec = route.key_codecs[column]
+                into = self._aside
+            else:
+                into = data
+            if codec is None:
+                pass
+            elif kind == 110:
+                self._null(route, column, into, identity)
+            elif kind == 116:
+                if route.nullable[column]:
+                    into.put(2)
+                start = into.at
+                write_value(into, codec, message, at, end)
+                if route.key_column[column]:
+                    keyed = route.key_codecs[column]
+                    if keyed is not None and into is data:
+                        into = self._aside
+                        start = into.at
+                        write_value(into, keyed, message, at, end)
+                    route.starts[column] = start
+                    route.ends[column] = into.at
+            else:
+                # A large value that an update left as it was.
+                return -1
+            at = end
+            column += 1
+        self.column = -1
+        return at
 
     def from_copy(self, row: bytes, route: Route) -> cython.int:
         """The columns of a row in COPY's text format."""

@@ -1,4 +1,4 @@
-"""Finding a value's plain text: JSON strings and COPY fields, their ends and their escapes.
+"""Finding a value's plain text: JSON strings and COPY fields, their ends and their escapes; numbers of the protocol.
 
 Room: transcode (pure). RFC 8259, "Strings"; PostgreSQL manual, "COPY", text format.
 Types are in spans.pxd.
@@ -44,6 +44,22 @@ def find(source: bytes, c: cython.int, start: cython.Py_ssize_t, end: cython.Py_
         found: cython.p_char = cython.cast(cython.p_char, memchr(first + start, c, end - start))
         return -1 if found == cython.NULL else found - first
     return source.find(c, start, end)
+
+
+def big_endian(source: bytes, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.longlong:
+    """A whole number in network order: one of 8 bytes has a sign, a shorter one has none.
+
+    Raises:
+        IndexError: it reaches beyond `source`.
+    """
+    end: cython.Py_ssize_t = at + size
+    value: cython.ulonglong = 0
+    while at < end:
+        value = value * 256 + source[at]
+        at += 1
+    if cython.compiled:
+        return cython.cast(cython.longlong, value)
+    return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def json_string_end(source: bytes, start: cython.Py_ssize_t) -> cython.Py_ssize_t:

@@ -4,7 +4,7 @@ from producer.transcode.forms cimport Route
 from producer.transcode.image cimport Image
 from producer.transcode.numbers cimport read_lsn
 from producer.transcode.source_block cimport Parts
-from producer.transcode.spans cimport find, json_string_end, matches
+from producer.transcode.spans cimport big_endian, find, json_string_end, matches
 from producer.transcode.writer cimport Writer
 
 cdef class Walker:
@@ -20,6 +20,8 @@ cdef class Walker:
     cdef readonly Blocks blocks
     cdef dict _counts
     cdef dict _routes
+    cdef dict _bound
+    cdef set _foreign
     cdef Route _route
     cdef Route _copied
     cdef Route _last
@@ -30,9 +32,13 @@ cdef class Walker:
     cdef bytes _times
     cpdef int row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
     cpdef int count(self, int op) except -1
+    cpdef int tuple_row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
     cpdef begin(self, Parts parts)
     cpdef copy_row(self, bytes row, plan, long long lsn)
     cdef int _row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
+    cdef int _tuple_row(self, bytes message, Py_ssize_t start, long long ordinal) except -1
+    cdef int _delete(self, Route route, long long ordinal) except -1
+    cdef int _update(self, Route route, bytes key, bytes old_key, long long ordinal) except -1
     cdef Route _find(self, bytes message, Py_ssize_t at)
     cdef bytes _envelope(self, Route route, bint before, bint after, int op, long long ordinal)
     cdef int _keep(self, Route route, int code, bytes key, bytes value) except -1

@@ -18,7 +18,7 @@ if not cython.compiled:
     from producer.transcode.image import Image
     from producer.transcode.numbers import read_lsn
     from producer.transcode.source_block import Parts
-    from producer.transcode.spans import find, json_string_end, matches
+    from producer.transcode.spans import big_endian, find, json_string_end, matches
     from producer.transcode.writer import Writer
 
 compiled: bool = cython.compiled
@@ -33,6 +33,8 @@ KEY_CHANGE = 3
 """An update of the key: delete in `old_key`, `old_value`; create in `key`, `value`."""
 OTHER = 4
 """No row, or a row outside of the transaction."""
+PASSED = 6
+"""A row of a relation that is not selected."""
 
 _NOT_LOGGED = "a key column is not in what the log holds of an old row"
 _NOT_LOGGED_REMEDY = "set REPLICA IDENTITY FULL, or key the topic by the replica identity's columns"
@@ -62,6 +64,9 @@ class Walker:
         self.blocks = Blocks()
         self._counts: dict[str, Counts] = {} if counts is None else counts
         self._routes: dict[bytes, Route] = {}
+        # What pgoutput's rows are of: they name nothing but an OID.
+        self._bound: dict[int, Route] = {}
+        self._foreign: set[int] = set()
         # The next row's table, most likely: of the stream, and of a snapshot.
         self._route: Route | None = None
         self._copied: Route | None = None
@@ -163,11 +168,7 @@ class Walker:
             at = self._old.from_json(message, at + 13, route, True)
             if not _is_end(message, at, route.tail):
                 return SHAPE
-            if not route.key_logged:
-                self.column = route.unlogged
-                raise FormError(_NOT_LOGGED, _NOT_LOGGED_REMEDY)
-            key = self._old.key(route, self._out)
-            return self._keep(route, DELETE, key, self._envelope(route, True, False, 100, ordinal))
+            return self._delete(route, ordinal)
         if not matches(message, at, b',"columns":['):
             return SHAPE
         at = self._new.from_json(message, at + 12, route, False)
@@ -184,7 +185,111 @@ class Walker:
         if not _is_end(message, at, route.tail):
             return SHAPE
         # A key that the log does not hold cannot be seen to change.
-        old_key: bytes | None = self._old.key(route, self._out) if route.key_logged else key
+        return self._update(route, key, self._old.key(route, self._out) if route.key_logged else key, ordinal)
+
+    def bind(self, oid: int, names: bytes, heads: list[bytes], in_identity: bytes, tail: bytes) -> bool:
+        """Walk pgoutput's rows of a relation by the plan of this name, where it is the relation's in every word."""
+        route: Route | None = self._routes.get(names)
+        if route is None or route.heads != heads or route.in_identity != in_identity or route.tail != tail:
+            return False
+        self._foreign.discard(oid)
+        self._bound[oid] = route
+        return True
+
+    def pass_over(self, oid: int) -> None:
+        """Rows of the relation are not for us."""
+        self._foreign.add(oid)
+
+    def unbind(self, oid: int) -> None:
+        """The relation may be another one from now on: its next row is for the general path."""
+        route: Route | None = self._bound.pop(oid, None)
+        if route is not None:
+            route.oid = -1
+        self._foreign.discard(oid)
+
+    def tuple_row(self, message: bytes, start: cython.Py_ssize_t, ordinal: cython.longlong) -> cython.int:
+        """Walk pgoutput's insert, update or delete that begins at `start`, behind XLogData's header; as `row`.
+
+        A row of a relation that nothing is bound to is SHAPE.
+
+        Raises:
+            FormError: a value cannot be carried; `column` is its place in the plan.
+        """
+        self.column = -1
+        try:
+            code: cython.int = self._tuple_row(message, start, ordinal)
+        except IndexError:
+            code = SHAPE
+        except FormError:
+            self.column = max(self._new.column, self._old.column, self.column)
+            raise
+        self.suspects = self.holes = 0
+        return code
+
+    def _tuple_row(self, message: bytes, start: cython.Py_ssize_t, ordinal: cython.longlong) -> cython.int:
+        at: cython.Py_ssize_t = start + 5
+        action: cython.int = message[start]
+        oid: cython.longlong = big_endian(message, start + 1, 4)
+        lsn: cython.longlong = big_endian(message, start - 24, 8)
+        route: Route | None = self._route
+        self._new.column = self._old.column = -1
+        if route is None or route.oid != oid:
+            route = self._bound.get(oid)
+            if route is None:
+                return PASSED if oid in self._foreign else SHAPE
+            if self._routes.get(route.names) is not route:
+                # Another plan was installed since.
+                return SHAPE
+            route.oid = oid
+            self._route = route
+        kind: cython.int = message[at]
+        if lsn < 0:
+            return SHAPE
+        self._last = route
+        self.lsn = lsn
+        if action == 68:
+            # K: the columns of the identity; O: all of them.
+            if kind != 75 and kind != 79:
+                return SHAPE
+            at = self._old.from_tuple(message, at + 1, route, True)
+            if at != len(message):
+                return SHAPE
+            return self._delete(route, ordinal)
+        if action != 73 and action != 85:
+            return OTHER
+        old_key: bytes | None = None
+        identity: cython.bint = action == 85 and (kind == 75 or kind == 79)
+        if identity:
+            at = self._old.from_tuple(message, at + 1, route, True)
+            if at < 0:
+                return SHAPE
+            if route.key_logged:
+                # Before the new row is walked: where the key stands is known of the last one.
+                old_key = self._old.key(route, self._out)
+            kind = message[at]
+        elif action == 85 and route.full_identity:
+            return SHAPE
+        if kind != 78:
+            return SHAPE
+        at = self._new.from_tuple(message, at + 1, route, False)
+        if at != len(message):
+            return SHAPE
+        key = self._new.key(route, self._out)
+        if identity:
+            return self._update(route, key, old_key if route.key_logged else key, ordinal)
+        # Without an old row the log says that what identifies it is as it was.
+        return self._keep(route, RECORD, key, self._envelope(route, False, True, 99 if action == 73 else 117, ordinal))
+
+    def _delete(self, route: Route, ordinal: cython.longlong) -> cython.int:
+        """Of the old row that was walked last."""
+        if not route.key_logged:
+            self.column = route.unlogged
+            raise FormError(_NOT_LOGGED, _NOT_LOGGED_REMEDY)
+        key = self._old.key(route, self._out)
+        return self._keep(route, DELETE, key, self._envelope(route, True, False, 100, ordinal))
+
+    def _update(self, route: Route, key: bytes | None, old_key: bytes | None, ordinal: cython.longlong) -> cython.int:
+        """Of the rows that were walked last, and their keys."""
         if old_key == key:
             return self._keep(route, RECORD, key, self._envelope(route, route.full_identity, True, 117, ordinal))
         old_value = self._envelope(route, True, False, 100, ordinal)

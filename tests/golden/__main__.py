@@ -24,6 +24,7 @@ def main() -> None:
             shutil.rmtree(folder)
     with source_of(stack, f"t{secrets.token_hex(5)}") as source:
         reader = Reader(source)
+        reader.publish()
         for case in CASES:
             captured = capture(reader, case)
             folder = FOLDER / case.name

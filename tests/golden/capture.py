@@ -12,15 +12,21 @@ from typing import Any
 import msgspec
 
 from producer.decode import wal2json
+from producer.decode.rewording import Rewording
 from producer.errors import DecodeError
 from producer.events import Relation
 from producer.transcode.walker import KEY_CHANGE
+from tests import tuples
 from tests.golden.cases import Case
-from tests.paths import Reader, Walk
+from tests.paths import Reader, Walk, Ways
 
 FOLDER = Path(__file__).parent
 _FIRST_OID = 16384
 _STABLE_OID = 100_000
+# As the records have them.
+_LSN = 0x19B3E40
+_RECORD_HEAD = b',"xid":745,"timestamp":"2026-11-22 10:25:46+00","lsn":"'
+_HEADER = 25
 _MOMENT = (
     (rb'"xid":\d+', b'"xid":745'),
     (rb'"timestamp":"[^"]*"', b'"timestamp":"2026-11-22 10:25:46+00"'),
@@ -35,6 +41,8 @@ class Captured:
     relation: Relation
     records: list[bytes]
     lines: list[bytes]
+    messages: list[bytes]
+    """pgoutput's, of the same changes: what it said of the relation, and its rows."""
 
     def save(self, folder: Path) -> None:
         """One thing a file; each is text, for a diff."""
@@ -43,6 +51,7 @@ class Captured:
         (folder / "relation.json").write_bytes(msgspec.json.format(relation) + b"\n")
         (folder / "records.jsonl").write_bytes(b"".join(record + b"\n" for record in self.records))
         (folder / "rows.copy").write_bytes(b"".join(self.lines))
+        (folder / "messages.hex").write_bytes(b"".join(message.hex().encode() + b"\n" for message in self.messages))
 
     @classmethod
     def load(cls, folder: Path) -> Captured:
@@ -51,6 +60,7 @@ class Captured:
             relation=msgspec.json.decode((folder / "relation.json").read_bytes(), type=Relation),
             records=(folder / "records.jsonl").read_bytes().splitlines(),
             lines=(folder / "rows.copy").read_bytes().splitlines(keepends=True),
+            messages=[bytes.fromhex(line) for line in (folder / "messages.hex").read_text().splitlines()],
         )
 
 
@@ -68,8 +78,9 @@ def capture(reader: Reader, case: Case) -> Captured:
     records = reader.records(dict(case.options))
     relation = reader.relations()["public", case.table]
     lines = reader.lines(relation, relation.key[0])
+    messages = reader.messages()
     reader.end()
-    return _stable(relation, [_as_strings(r) if case.numbers_as_strings else r for r in records], lines)
+    return _stable(relation, [_as_strings(r) if case.numbers_as_strings else r for r in records], lines, messages)
 
 
 def _as_strings(record: bytes) -> bytes:
@@ -77,17 +88,26 @@ def _as_strings(record: bytes) -> bytes:
     return re.sub(rb'"value":null', b'"value":"NaN"', re.sub(rb'"value":(-?[0-9][^,}]*)', rb'"value":"\1"', record))
 
 
-def _stable(relation: Relation, records: list[bytes], lines: list[bytes]) -> Captured:
+def _stable(relation: Relation, records: list[bytes], lines: list[bytes], messages: list[bytes]) -> Captured:
     """With OIDs, LSN, xid and time that are the same at each capture."""
     whole = msgspec.json.encode(relation)
     oids = list(dict.fromkeys(int(oid) for oid in re.findall(rb'"oid":(\d+)', whole)))
     numbers = {oid: _STABLE_OID + place for place, oid in enumerate(o for o in oids if o >= _FIRST_OID)}
-    for oid, number in numbers.items():
-        whole = whole.replace(b'"oid":%d,' % oid, b'"oid":%d,' % number)
-        records = [record.replace(b'"typeoid":%d,' % oid, b'"typeoid":%d,' % number) for record in records]
+    # All at once: a number may be another type's OID.
+    whole = re.sub(rb'(?<="oid":)\d+(?=,)', lambda found: b"%d" % numbers.get(int(found[0]), int(found[0])), whole)
+    # A signed number, as this plugin prints it.
+    typed = re.compile(rb'(?<="typeoid":)-?\d+')
+    records = [
+        typed.sub(lambda found: b"%d" % numbers.get(int(found[0]) & 0xFFFF_FFFF, int(found[0])), r) for r in records
+    ]
+    if numbers:
+        binary = re.compile(b"|".join(re.escape(oid.to_bytes(4)) for oid in numbers), re.DOTALL)
+        messages = [
+            binary.sub(lambda found: numbers[int.from_bytes(found[0])].to_bytes(4), message) for message in messages
+        ]
     for pattern, constant in _MOMENT:
         records = [re.sub(pattern, constant, record, count=1) for record in records]
-    return Captured(relation=msgspec.json.decode(whole, type=Relation), records=records, lines=lines)
+    return Captured(relation=msgspec.json.decode(whole, type=Relation), records=records, lines=lines, messages=messages)
 
 
 def outcome(build: dict[str, Any], captured: Captured) -> dict[str, Any]:
@@ -111,6 +131,34 @@ def _of_record(walk: Walk, record: bytes) -> dict[str, Any]:
         found["code"] = walk.record(record)
     except walk.form_error:
         return {**found, "refused": walk.plan.columns[walker.column].name}
+    return _walked(walk, found)
+
+
+def told(build: dict[str, Any], captured: Captured) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """What becomes of pgoutput's rows: by the general path, and by the walker of tuples."""
+    walk = Walk(build, captured.relation, ways=Ways(signed_oids=False))
+    rewording = Rewording(lambda _told: captured.relation.primary or (), header=_HEADER)
+    found = []
+    for message in captured.messages:
+        whole = tuples.framed(message, _LSN)
+        for record in rewording.read(whole, _RECORD_HEAD):
+            assert isinstance(record, bytes)
+            said = rewording.relation(captured.relation.oid)
+            assert walk.walker.bind(said.logged.oid, said.names, list(said.heads), said.in_identity, said.tail)
+            found.append((_of_record(walk, record[_HEADER:]), _of_tuple(walk, whole)))
+    return found
+
+
+def _of_tuple(walk: Walk, message: bytes) -> dict[str, Any]:
+    try:
+        code = walk.tuple(message, _HEADER)
+    except walk.form_error:
+        return {"refused": walk.plan.columns[walk.walker.column].name}
+    return _walked(walk, {"code": code})
+
+
+def _walked(walk: Walk, found: dict[str, Any]) -> dict[str, Any]:
+    walker = walk.walker
     if found["code"]:
         found |= {"suspects": walker.suspects, **_event(walk, walker.key, walker.value)}
     if found["code"] == KEY_CHANGE:

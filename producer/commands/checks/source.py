@@ -14,6 +14,7 @@ from producer.events import Relation
 from producer.findings import Finding, Name
 from producer.pipeline import stages
 from producer.pipeline.tables import columns
+from producer.pipeline.tables.published import Published
 from producer.schema import avro, topics
 from producer.schema.types import Modes
 from producer.settings import Settings
@@ -72,7 +73,10 @@ class SourceChecks:
             yield "read rights", lambda: preflight.rights(connection, self._chosen, self.relations, self._at.user)
             yield "columns", lambda: self._columns(connection)
             if self._by_log:
-                yield "identity of", lambda: preflight.identities(connection, self.relations)
+                publishes = self._settings.plugin_name == "pgoutput"
+                yield "identity of", lambda: preflight.identities(connection, self.relations, published=publishes)
+                if publishes:
+                    yield "publication", lambda: self._publication(connection)
             if self._settings.replication_method == "FULL_TABLE":
                 yield "keys", lambda: preflight.keys(self.relations)
             yield "values", lambda: self._values(connection)
@@ -125,6 +129,15 @@ class SourceChecks:
         yield from plugin.losses(release, name, allowed, prints_nan)
         if prints_nan is False:
             yield from plugin.hidden_numbers(self.relations)
+
+    def _publication(self, connection: Connection) -> Iterator[Finding | ProducerError]:
+        found = slot.find(connection, self._settings.slot_name)
+        published = Published(connection, self._at, self._settings, self._chosen, self.relations, found)
+        refused = list(published.refused())
+        yield from refused
+        if not refused:
+            yield Finding(name="publication", status="ok", detail=published.described)
+        yield from published.breaking()
 
     def _route(self, connection: Connection, walsender: Connection | None) -> Finding:
         with connect(self._at) as second:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from producer import observe
-from producer.errors import UnsupportedEvent
+from producer.errors import OperatorError, PublicationUnfit, UnsupportedEvent
 from producer.lsn import Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.progress import Progress
@@ -16,6 +16,7 @@ from producer.pipeline.reconcile import topic_keys
 from producer.pipeline.snapshot.later import LaterReadings
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.unread import Unread
+from producer.pipeline.tables.published import Published
 from producer.pipeline.tables.tables import Tables
 from producer.sink.protocol import Sink
 from producer.source.catalog import Table
@@ -90,6 +91,40 @@ class Comparisons:
                 )
             self._compare(root, f"the partition {leaf} of {table} was detached or dropped")
             self._tables.forget(names)
+
+    def returned(self, published: Published) -> None:
+        """Tables were out of the publication for a while: what was changed meanwhile is in no stream.
+
+        Raises:
+            PublicationUnfit: which rows those were cannot be told; once, then the table is taken as it is.
+        """
+        for table in list(published.returned):
+            root = self._root((table.schema, table.name))
+            told = published.was_told(table)
+            if root is not None:
+                try:
+                    self._compare(root, "the table was not published for a while")
+                except OperatorError:
+                    # Why it cannot be compared is no reason to stop for what was known to be lost.
+                    if not told:
+                        raise
+                    root = None
+            if self._stop.requested:
+                return
+            stored = published.settled(table)
+            while stored.pending and not self._stop.expired():
+                self._sink.flush(0.02)
+                self._meanwhile()
+            self._settle()
+            if root is None and told:
+                _log.error("updates and deletes of the table up to now are lost", table=table.qualified_name)
+            elif root is None:
+                raise PublicationUnfit(
+                    f"table {table.qualified_name} was not published for a while: telling what was changed meanwhile "
+                    "needs a comparison with the topic, for which the table needs a key, and snapshot.mode must copy "
+                    "tables",
+                    remedy="run again to go on: what was changed meanwhile is not in its topic",
+                )
 
     def _root(self, names: tuple[str, str] | None) -> Table | None:
         """The selected table of these names, where it can be compared."""

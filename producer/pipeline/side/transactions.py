@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Callable
 
 import fastavro
 
@@ -26,33 +27,37 @@ class TransactionMetadata:
         self._sink = sink
         self._id = ""
         self._ts_ms = 0
+        self.due = False
+        """BEGIN is to be sent before the transaction's first event."""
 
     @property
     def wanted(self) -> bool:
         """Whether they are asked for."""
         return self._topic is not None
 
-    def open(self, begin: Begin) -> bool:
-        """A transaction begins; True when its BEGIN is due before its first event.
+    def open(self, begin: Begin) -> None:
+        """A transaction begins.
 
         The commit's LSN is in the id, so that it is the same in BEGIN, events and END.
         """
         if self._topic is None:
-            return False
+            return
         self._id = f"{begin.xid}:{int(begin.commit_lsn)}"
         self._ts_ms = begin.commit_us // 1000
         self._blocks.begin(self._id)
-        return True
+        self.due = True
 
-    def begin(self, group: Group) -> None:
-        """Send BEGIN."""
-        self._send("BEGIN", group, None)
+    def begin(self, opened: Callable[[], Group]) -> None:
+        """An event is next: send BEGIN, once."""
+        if self.due:
+            self.due = False
+            self._send("BEGIN", opened(), None)
 
-    def close(self, group: Group, *, announced: bool) -> None:
+    def close(self, group: Group) -> None:
         """The transaction is complete: send END with what it held, where BEGIN was sent."""
         if self._topic is not None:
             counts = self._blocks.end()
-            if announced:
+            if not self.due:
                 self._send("END", group, counts)
 
     def _send(self, status: str, group: Group, counts: dict[bytes, int] | None) -> None:

@@ -20,6 +20,7 @@ from producer.pipeline.reconcile import topic_keys
 from producer.pipeline.snapshot.copy import SnapshotCopy
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.unread import Unread
+from producer.pipeline.tables.published import Published
 from producer.pipeline.tables.tables import Tables
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
@@ -42,6 +43,10 @@ class Source:
     identity: slot.Identity
     found: slot.Slot | None
     loaded: Loaded
+    published: Published | None = None
+    """With pgoutput only."""
+    lost: SlotLost | None = None
+    """Why the slot is to be given up, whatever else it looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,9 @@ class Handover:
         settings, stored, found = self._connector.settings, self._source.loaded.offset, self._source.found
         chosen = self._tables.chosen
         wants_rows = settings.snapshot_mode in _COPIES
-        lost = standing.lost(stored, self._source.identity, found, settings.slot_name, self._history)
+        lost = self._source.lost or standing.lost(
+            stored, self._source.identity, found, settings.slot_name, self._history
+        )
         if lost is not None:
             if settings.snapshot_mode != "when_needed":
                 raise lost

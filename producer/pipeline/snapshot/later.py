@@ -8,7 +8,7 @@ snapshot does not show has touched its key and was produced before.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -84,7 +84,8 @@ class LaterReadings:
     """The tables of one stream that are still to be read, one after the other, a chunk whenever the stream caught up.
 
     `unseen` are the transactions (32-bit ids) that were produced and not yet seen to be visible: a
-    commit is in the log, and decoded, before a snapshot shows it.
+    commit is in the log, and decoded, before a snapshot shows it. `ready` tells whether a snapshot of a
+    table would show all that the stream does not hold; the others, by OID, will be asked for.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class LaterReadings:
         keyed: Callable[[Table], bool],
         unseen: set[int],
         splice: Splice,
+        ready: Callable[[Table, Collection[int]], bool],
     ) -> None:
         self._server = server
         self._clock = clock
@@ -109,6 +111,7 @@ class LaterReadings:
         self._keyed = keyed
         self._unseen = unseen
         self._splice = splice
+        self._ready = ready
         self._probe: tuple[Lsn, float] | None = None
         self._not_before = 0.0
         self._waiting_since: float | None = None
@@ -134,8 +137,18 @@ class LaterReadings:
             self._probe = None
             if caught_up and self.reading is not None:
                 self.reading.due = True
-            elif caught_up:
+            elif caught_up and self._ready(self._wanted[0].table, [unread.table.oid for unread in self._wanted]):
                 self._begin(self._wanted[0])
+            elif caught_up:
+                self._worry(
+                    "those who wrote to it before it was published have not ended",
+                    "SELECT pid, xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL; "
+                    "SELECT * FROM pg_prepared_xacts;  -- end what is left open",
+                    table=self._wanted[0].table.qualified_name,
+                )
+                self._not_before = now + _PAUSE_SECONDS
+                # Another may be.
+                self._wanted.rotate(-1)
             if caught_up:
                 return
         if self._probe is None:
@@ -212,18 +225,19 @@ class LaterReadings:
             at = visibility.insert_lsn(connection)
         hidden = [xid for xid in self._unseen if visibility.unfinished(xid, snapshot)]
         if hidden:
-            self._worry(len(hidden))
+            self._worry(
+                "transactions are in the log and not visible yet",
+                "does a commit wait for a synchronous standby that is away?",
+                transactions=len(hidden),
+            )
             return None
         self._waiting_since = None
         return Reading(unread, self._topic(table), self._keyed(table), reader, snapshot, at, taken)
 
-    def _worry(self, hidden: int) -> None:
+    def _worry(self, why: str, remedy: str, **more: object) -> None:
         now = self._clock.monotonic()
         if self._waiting_since is None:
             self._waiting_since = now
         if now - self._waiting_since > _WORRY_SECONDS:
             self._waiting_since = now
-            _log.warning(
-                "a table's reading waits: transactions are in the log and not visible yet",
-                transactions=hidden, remedy="does a commit wait for a synchronous standby that is away?",
-            )  # fmt: skip
+            _log.warning(f"a table's reading waits: {why}", **more, remedy=remedy)

@@ -8,30 +8,27 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 
 from producer import observe
 from producer.lsn import ZERO, Lsn
 from producer.pipeline.connector import Connector
 from producer.pipeline.exactly_once import CommittedProgress
 from producer.pipeline.progress import Progress
-from producer.pipeline.reconcile import topic_keys
 from producer.pipeline.reconcile.comparisons import Comparisons
 from producer.pipeline.reconcile.emptied import Emptied
-from producer.pipeline.reconcile.reconciliation import Reconciliation
-from producer.pipeline.snapshot.copy import SnapshotCopy
 from producer.pipeline.snapshot.later import LaterReadings
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.unread import Unread
 from producer.pipeline.stream.completion import Completion
+from producer.pipeline.stream.dialects import Dialect
+from producer.pipeline.stream.splicing import Splicing
 from producer.pipeline.stream.transactions import Transactions
 from producer.pipeline.stream.upkeep import Upkeep
+from producer.pipeline.tables.published import Published
 from producer.pipeline.tables.tables import Tables
 from producer.sink.protocol import Sink
 from producer.source import visibility
-from producer.source.catalog import Table
 from producer.source.replication import KEEPALIVE, XLOG_DATA, ReplicationStream, data_start, sent_us
-from producer.source.snapshot import TableReader
 from producer.source.wire import Connection, explained
 from producer.transcode.fast_path import EMPTY, ENDED, OTHER
 from producer.transcode.source_block import times
@@ -64,8 +61,10 @@ class StreamLoop:
         *,
         connector: Connector,
         stream: ReplicationStream,
+        dialect: Dialect,
         catalog: Connection,
         tables: Tables,
+        published: Published | None,
         sink: Sink,
         progress: Progress,
         previous_commit: Lsn | None,
@@ -109,6 +108,7 @@ class StreamLoop:
         self._flushed_at = 0.0
         self._hurries = not settings.producer_override.keys() & _LINGER_KEYS
         self._tables = tables
+        self._published = published
         self._catalog = catalog
         self._looked_at = self._clock.monotonic()
         self._later = LaterReadings(
@@ -120,7 +120,8 @@ class StreamLoop:
             topic=tables.topic_of,
             keyed=tables.keyed,
             unseen=connector.unseen,
-            splice=self._splice,
+            splice=lambda *of: self._splicing.splice(*of),
+            ready=lambda table, others: published is None or published.ready(catalog, table, others),
         )
         self._repairs = connector.repairs
         for unread in wanted:
@@ -141,6 +142,10 @@ class StreamLoop:
             last=lambda: self._transactions.last,
             asks=lambda: self._target is not None or self._later.pending,
         )
+        self._splicing = Splicing(
+            connector=connector, catalog=catalog, tables=tables, sink=sink, marks=marks, bars=self._bars,
+            progress=progress, upkeep=self._upkeep, last=lambda: self._transactions.last,
+        )  # fmt: skip
         self._comparisons = Comparisons(
             connector, catalog, tables, sink, marks, progress, self._later, self._upkeep.settle, self._upkeep.serve
         )
@@ -150,13 +155,14 @@ class StreamLoop:
             tables=tables,
             sink=sink,
             progress=progress,
+            dialect=dialect,
             completion=Completion(
                 connector.server,
                 connector.clock,
                 catalog,
                 settings.unchanged_toast_handling,
                 settings.unavailable_value_placeholder,
-                self._look_ahead,
+                lambda: dialect.ahead(self._look_ahead(), self._transactions.record_head),
                 self._later,
             ),
             previous_commit=previous_commit,
@@ -188,6 +194,8 @@ class StreamLoop:
         stream, transactions = self._stream, self._transactions
         since_tend = 0
         self._comparisons.lost()
+        if self._published is not None:
+            self._comparisons.returned(self._published)
         self._walker.clock(times(self._clock.time_us()))
         while not self._stop.requested and not self._reached:
             # Before anything is read: what has come while we were stopped is a successor's.
@@ -297,6 +305,9 @@ class StreamLoop:
     def _tend(self, *, quiet: bool = False) -> None:
         """Serve acks, confirm what is safe, keep the connection alive, wait while too much is in flight."""
         transactions = self._transactions
+        if self._published is not None:
+            # Before anything is stored or confirmed behind what the server left out.
+            self._published.demand()
         transactions.cut()
         transactions.unserved_bytes = 0
         self._stream.note(transactions.committed)
@@ -337,60 +348,13 @@ class StreamLoop:
         with explained(self._server, "looking for new tables"):
             shown = visibility.snapshot(self._catalog)
             grown = self._tables.grown(self._catalog)
+            altered = self._published is not None and self._published.changed(self._catalog)
         self._comparisons.lost()
         unseen = self._connector.unseen
         unseen.difference_update([xid for xid in unseen if not visibility.unfinished(xid, shown)])
         if grown and self._target is None:
             _log.info("tables appeared in the selection", tables=[table.qualified_name for table in grown])
             self._reached = True
-
-    def _splice(
-        self, reader: TableReader, unread: Unread, at: Lsn, leaves_out: Callable[[bytes | None], bool] | None
-    ) -> bool:
-        """Copy the next chunk of a table to where the stream is; False when told to stop, or it cannot be shown."""
-        # What came again after a crash would be older than the rows: nothing before them may come again.
-        if self._exactly is not None:
-            self._exactly.stand(self._transactions.last)
-            self._exactly.end()
-        while not self._progress.settled:
-            if self._stop.requested:
-                return False
-            self._sink.flush(_FLUSH_SECONDS)
-            self._upkeep.serve()
-        whole = False
-        names = unread.table.schema, unread.table.name
-        leaves_out = self._repairs.leaves_out(names, leaves_out)
-        with ExitStack() as stack:
-            compared = self._compared(stack, unread.table, at, leaves_out)
-            copy = SnapshotCopy(
-                connector=self._connector, tables=self._tables, sink=self._sink, marks=self._marks, bars=self._bars,
-                position=at, first_reading=False, leaves_out=compared.leaves_out if compared else leaves_out,
-                one_chunk=True, meanwhile=self._upkeep.stay_alive,
-                before_mark=compared.delete_rest if compared else None,
-            )  # fmt: skip
-            try:
-                unseen = copy.run(self._catalog, [reader], [unread])
-                whole = not self._stop.requested
-            finally:
-                if not whole:
-                    self._progress.give_up()
-        self._walker.clock(times(self._clock.time_us()))
-        if whole and not unseen and not unread.waiting:
-            self._repairs.done(names)
-        return not unseen and not self._stop.requested
-
-    def _compared(
-        self, stack: ExitStack, table: Table, at: Lsn, leaves_out: Callable[[bytes | None], bool] | None
-    ) -> Reconciliation | None:
-        """The comparison of the table with its topic, where one is due: all that was handed over is acked."""
-        reconciles = self._progress.position.reconcile or (table.schema, table.name) in self._repairs
-        shape = self._tables.prepare(self._catalog, [table]).get(table.oid) if reconciles else None
-        settings = self._connector.settings
-        if shape is None or not shape.plan.key or "d" in settings.skipped_operations:
-            return None
-        topic_keys.demand_whole(settings, table)
-        compared = Reconciliation(
-            connector=self._connector, tables=self._tables, sink=self._sink, shape=shape, at=at,
-            leaves_out=leaves_out, meanwhile=self._upkeep.serve,
-        )  # fmt: skip
-        return stack.enter_context(compared)
+        if altered and self._target is None:
+            _log.info("the publication, or the identity of a table in it, has changed")
+            self._reached = True

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from producer import observe
-from producer.decode import wal2json
+from producer.acks import Group
+from producer.decode import pgoutput, wal2json
 from producer.decode.type_names import TypeNames
 from producer.decode.wal2json import NoTypeOids
 from producer.errors import (
@@ -29,6 +30,7 @@ from producer.pipeline.progress import Progress
 from producer.pipeline.snapshot.handover import Source, Start
 from producer.pipeline.snapshot.marks import Marks
 from producer.pipeline.snapshot.unread import Unread
+from producer.pipeline.stream.dialects import Dialect, Records, Tuples
 from producer.pipeline.stream.loop import StreamLoop
 from producer.pipeline.stream.lost_changes import LostChanges
 from producer.pipeline.tables.tables import Tables
@@ -96,6 +98,12 @@ class StreamSession:
         """
         self._remember_shapes()
         self._tables.stream()
+        published, loaded = self._source.published, self._source.loaded
+        if published is not None:
+            published.begin(self._offsets, loaded, {unread.table.oid for unread in start.later})
+        elif loaded.published:
+            # What becomes of the publication meanwhile does not matter.
+            self._offsets.write_published(None, Group())
         progress = self._progress(start.offset)
         try:
             self._read(progress, start.later)
@@ -150,23 +158,20 @@ class StreamSession:
                 status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
             # Meanwhile the stream is not kept alive.
             catalog.answer_within(timeout_ms / 1000 or _ANSWER_SECONDS)
-            stream.on_notice(LostChanges(self._connector.counters, self._tables, catalog).notice)
-            to_utf8 = encoding.to_utf8(catalog, self._server, self._source.identity.encoding)
-            if to_utf8 is not None:
-                stream.convert(to_utf8)
-            options = wal2json.options(
-                self._tables.logged(), self._settings.skipped_operations,
-                messages=self._connector.side.messages is not None, type_names=self.type_names,
-            )  # fmt: skip
-            if self.type_names:
-                stream.rewrite(TypeNames(self._type_oid).with_oids)
+            published = self._source.published
+            lost_changes = LostChanges(self._connector.counters, self._tables, catalog)
+            stream.on_notice(lost_changes.notice if published is None else published.notice)
+            dialect, options = self._dialect(stream)
             known = self._start(stream, offset.lsn, options)
             self._demand_place(offset.lsn)
             self._own(lambda: stream.stay_alive(status_seconds))
             self._began()
-            self._tables.plans.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
-            self._tables.plans.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known
-            self._tables.plans.primary_told = not self.type_names
+            if self._settings.plugin_name == "wal2json":
+                self._tables.plans.nan_is_null = wal2json.NUMBERS_AS_STRINGS not in known
+                self._tables.plans.signed_oids = wal2json.EMPTY_TRANSACTIONS not in known
+                self._tables.plans.primary_told = not self.type_names
+            else:
+                self._tables.plans.nan_is_null = self._tables.plans.signed_oids = False
             _log.info(
                 "streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(self._tables.chosen)
             )
@@ -174,13 +179,16 @@ class StreamSession:
             condition.enter("streaming", self._clock.monotonic())
             condition.patience = timeout_ms / 1000
             loop = StreamLoop(
-                connector=self._connector, stream=stream, catalog=catalog, tables=self._tables, sink=self._sink,
+                connector=self._connector, stream=stream, dialect=dialect, catalog=catalog, tables=self._tables,
+                published=published, sink=self._sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
                 patience=timeout_ms / 1000, started=self._started, marks=self._marks, wanted=later,
             )  # fmt: skip
             try:
                 with explained(self._server, "asking the catalogue"), contextlib.closing(loop):
                     loop.run()
+                    if published is not None:
+                        published.demand()
             except (PostgresUnavailable, NoTypeOids, DataError):
                 # What Kafka has acked meanwhile need not come again; and what lies before a row that stops us is
                 # not to be read while its Kafka transaction is open.
@@ -188,9 +196,29 @@ class StreamSession:
                 raise
             self._settle(progress, stream)
 
+    def _dialect(self, stream: ReplicationStream) -> tuple[Dialect, dict[str, str]]:
+        """How the plugin talks, and the options that it is asked with."""
+        catalog, settings, tables = self._source.connection, self._settings, self._tables
+        messages = self._connector.side.messages is not None
+        published = self._source.published
+        if published is not None:
+            # It converts text by itself.
+            preflight.demand(preflight.messages(self._source.identity.version, asked=messages))
+            told = Tuples(self._connector.walker, settings.skipped_operations, catalog, tables)
+            return told, pgoutput.options(published.names, messages=messages)
+        to_utf8 = encoding.to_utf8(catalog, self._server, self._source.identity.encoding)
+        if to_utf8 is not None:
+            stream.convert(to_utf8)
+        if self.type_names:
+            stream.rewrite(TypeNames(self._type_oid).with_oids)
+        options = wal2json.options(
+            tables.logged(), settings.skipped_operations, messages=messages, type_names=self.type_names
+        )
+        return Records(), options
+
     def _start(self, stream: ReplicationStream, position: Lsn, options: dict[str, str]) -> Collection[str]:
         """START; the newer plugins' options that this one knows: it refuses the first that it does not."""
-        newer = dict(wal2json.NEWER)
+        newer = dict(wal2json.NEWER) if self._settings.plugin_name == "wal2json" else {}
         for optional in list(newer):
             # In front, or another would be refused before it.
             if stream.start(self._settings.slot_name, position, {**newer, **options}, optional=optional):
@@ -248,6 +276,10 @@ class StreamSession:
     def _remember_shapes(self) -> None:
         """Note the tables' shapes, and say aloud which of them lose changes."""
         connection = self._source.connection
-        for finding in preflight.identities(connection, self._tables.remember(connection)):
+        published = self._source.published
+        found = list(
+            preflight.identities(connection, self._tables.remember(connection), published=published is not None)
+        )
+        for finding in [*found, *(published.breaking() if published is not None else ())]:
             if finding.status == "failed":
                 _log.error(finding.detail, check=finding.title, remedy=finding.remedy)

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from producer import crash_points
 from producer.acks import Group
 from producer.clock import Clock
-from producer.decode.wal2json import Begin, Commit, LogicalMessage, RowShape, Truncate
+from producer.decode.wal2json import Begin, Commit, LogicalMessage, Record, RowShape, Truncate
 from producer.errors import ConversionError, DecodeError
 from producer.events import Position
 from producer.lsn import ZERO, Lsn
@@ -24,6 +24,7 @@ from producer.pipeline.side.messages import Messages
 from producer.pipeline.side.transactions import TransactionMetadata
 from producer.pipeline.snapshot.later import LaterReadings
 from producer.pipeline.stream.completion import Completion
+from producer.pipeline.stream.dialects import Dialect
 from producer.pipeline.stream.discard import Discard
 from producer.pipeline.stream.misfits import Misfits, decoded
 from producer.pipeline.stream.poison import Poison, Salvaged
@@ -33,7 +34,6 @@ from producer.sink.protocol import PARTITIONER, RECORD_BYTES, Headers, Outlet
 from producer.source.replication import XLOG_HEADER
 from producer.source.wire import Connection
 from producer.transcode.fast_path import OTHER as GENERAL
-from producer.transcode.fast_path import FastPath
 from producer.transcode.plan import FormError
 from producer.transcode.walker import DELETE, KEY_CHANGE, OTHER, RECORD, SHAPE
 
@@ -56,6 +56,7 @@ class Transactions:
         tables: Tables,
         sink: Outlet,
         progress: Progress,
+        dialect: Dialect,
         completion: Completion,
         previous_commit: Lsn | None,
         later: LaterReadings,
@@ -79,22 +80,15 @@ class Transactions:
         self._progress = progress
         self._later = later
         self._skips = connector.skips
-        self._fast = FastPath(
-            connector.walker, connector.block, connector.unseen, previous=previous_commit, tombstones=self._tombstones
-        )
+        self._dialect = dialect
+        self._fast = dialect.fast_path(connector, previous_commit)
         self._messages = Messages(connector, sink, progress.tracker)
         self._metadata = TransactionMetadata(connector, sink)
-        self._unannounced = False
-        """The transaction's BEGIN is due before its first event."""
         self._dead_letters = connector.dead_letters
         self._poison = Poison(
-            walker=connector.walker,
-            catalog=catalog,
-            tables=tables,
-            completion=completion,
-            dead_letters=connector.dead_letters,
-            tombstones=self._tombstones,
-        )
+            walker=connector.walker, catalog=catalog, tables=tables, completion=completion,
+            dead_letters=connector.dead_letters, tombstones=self._tombstones,
+        )  # fmt: skip
         self._misfits = Misfits(walker=connector.walker, catalog=catalog, tables=tables, completion=completion)
         self._truncates = Truncates(connector, catalog, tables, sink, later, emptied, comparisons)
         self._group: Group | None = None
@@ -133,12 +127,17 @@ class Transactions:
     @property
     def half_announced(self) -> bool:
         """True when the BEGIN of the transaction that is open was sent, and no event of it."""
-        return self._metadata.wanted and self._fast.open and not self._unannounced and not self._fast.ordinal
+        return self._metadata.wanted and self._fast.open and not self._metadata.due and not self._fast.ordinal
 
     @property
     def commit_us(self) -> int:
         """When the transaction that was read last committed, microseconds since 1970."""
         return self._fast.commit_us
+
+    @property
+    def record_head(self) -> bytes:
+        """What stands in each row of the transaction that is open, between action and LSN."""
+        return self._fast.parts.record_head
 
     @property
     def message(self) -> bytes:
@@ -171,8 +170,8 @@ class Transactions:
         if fast.committed > self._grouped:
             self._grouped = fast.committed
             end = Lsn(fast.committed)
-            committed = Committed(end, Lsn(fast.committed_lsn), fast.committed_xid, fast.committed_us)
-            self._progress.committed(committed)
+            behind = None if fast.committed_lsn < 0 else Lsn(fast.committed_lsn)
+            self._progress.committed(Committed(end, behind, fast.committed_xid, fast.committed_us))
             self._lag.sent(end, fast.committed_us, fast.delivered)
         group.commit_lsn = Lsn(fast.commit_lsn)
         self._progress.tracker.close(group, end)
@@ -199,18 +198,26 @@ class Transactions:
             self._fast.ordinal += 1
 
     def _take(self, message: bytes) -> None:
-        if self._fast.open:
-            if self._discard is not None and not self._discard.behind(self._position()):
+        for part in self._dialect.parts(message, self.record_head):
+            if self._fast.open and self._discard is not None and not self._discard.behind(self._position()):
                 self._discard = None
-            self._misfits.row = message
-            try:
-                result = self._walk(message)
-            except ConversionError as error:
-                self._set_aside(error)
-                return
-            if result != OTHER:
-                return
-        record = decoded(message)
+            if not isinstance(part, bytes):
+                self._record(part)
+            elif not (self._fast.open and self._row(part)):
+                self._record(decoded(part))
+
+    def _row(self, message: bytes) -> bool:
+        """Take a row of the transaction that is open; False: it is none."""
+        self._misfits.row = message
+        try:
+            result = self._walk(message)
+        except ConversionError as error:
+            self._set_aside(error)
+            return True
+        self._dialect.walked(result)
+        return result != OTHER
+
+    def _record(self, record: Record) -> None:
         match record:
             case Begin():
                 self._open(record)
@@ -238,8 +245,8 @@ class Transactions:
                 result = self._misfits.fit(message, self._fast.ordinal + 1, None)
             elif walker.suspects and result not in (OTHER, DELETE):
                 result = self._misfits.unhide(message, self._fast.ordinal + 1)
-        if self._unannounced and result in _EVENTS:
-            self._announce()
+        if self._metadata.due and result in _EVENTS:
+            self._metadata.begin(self._opened)
         if result == RECORD:
             headers = self._misfits.take_headers()
             if not self._skips.leaves_out(self._next_position(), walker.topic):
@@ -267,7 +274,7 @@ class Transactions:
         self._send_salvaged(self._poison.row(self._misfits.row, error, position, headers, named=named))
 
     def _send_salvaged(self, salvaged: Salvaged) -> None:
-        self._announce()
+        self._metadata.begin(self._opened)
         if self._later.reading is not None:
             # What became of the row cannot be told from its key alone.
             self._later.reading.disturbed = True
@@ -325,26 +332,17 @@ class Transactions:
         if self._later.due(begin.commit_lsn):
             self.cut()
             self._later.splice()
-        self._unannounced = self._metadata.open(begin)
+        self._metadata.open(begin)
         self._fast.begin(
-            record_head=begin.record_head,
-            xid=begin.xid,
-            commit_lsn=begin.commit_lsn,
-            next_lsn=begin.next_lsn,
+            record_head=begin.record_head, xid=begin.xid, commit_lsn=begin.commit_lsn, next_lsn=begin.next_lsn,
             commit_us=begin.commit_us,
-        )
+        )  # fmt: skip
 
     def _close(self, commit: Commit) -> None:
         if not self._fast.open:
             raise DecodeError(f"a commit at {commit.commit_lsn} without its begin", remedy="report it")
-        self._metadata.close(self._opened(), announced=not self._unannounced)
+        self._metadata.close(self._opened())
         self._fast.commit(commit.next_lsn)
-
-    def _announce(self) -> None:
-        """The transaction's BEGIN, once."""
-        if self._unannounced:
-            self._unannounced = False
-            self._metadata.begin(self._opened())
 
     def _message(self, record: LogicalMessage) -> None:
         """An event of its transaction; or, between transactions, one by itself."""
@@ -361,7 +359,7 @@ class Transactions:
             return
         if not self._fast.open:
             raise DecodeError(f"a logical message of a transaction at {record.lsn} outside of any", remedy="report it")
-        self._announce()
+        self._metadata.begin(self._opened)
         skipped = self._skips.leaves_out(self._next_position(), record.prefix)
         self._fast.ordinal += 1
         if not skipped:
@@ -382,7 +380,7 @@ class Transactions:
             return
         if shape is None:
             return
-        self._announce()
+        self._metadata.begin(self._opened)
         skipped = self._skips.leaves_out(self._next_position(), shape.plan.topic)
         self._fast.ordinal += 1
         if not skipped:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from producer.errors import SettingsError
+from producer.errors import ProducerError
 from producer.events import Relation
 from producer.schema import avro, masks
 from producer.schema.types import Modes
@@ -19,9 +19,10 @@ from producer.source.wire import Connection, Server
 
 def refused(
     connection: Connection, server: Server, settings: Settings, chosen: Sequence[Table], relations: Sequence[Relation]
-) -> Iterator[SettingsError]:
-    """Keys that the log does not hold, and SELECTs that do not give their table's columns."""
+) -> Iterator[ProducerError]:
+    """Columns that the plugin does not tell of, keys that the log does not hold, SELECTs that lack columns."""
     roots = {table.oid for table in chosen if table.partitioned}
+    yield from preflight.generated(connection, chosen, settings)
     yield from preflight.unlogged_keys(relations, roots, settings)
     yield from overrides.unfit(connection, server, relations, settings)
 

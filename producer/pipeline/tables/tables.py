@@ -100,13 +100,12 @@ class Tables:
 
     def topic_of(self, table: Table) -> str:
         """The topic of a table's rows: a partition's is its root's."""
-        known = self._baseline.get((table.schema, table.name))
-        return self.topic(table.schema, table.name) if known is None else self.topic(known.schema, known.name)
+        named = self.remembered(table.schema, table.name) or table
+        return self.topic(named.schema, named.name)
 
     def keyed(self, table: Table) -> bool:
         """Whether the table's topic has keys."""
-        known = self._baseline.get((table.schema, table.name))
-        return known is not None and bool(known.key)
+        return bool((known := self.remembered(table.schema, table.name)) and known.key)
 
     def foresee(self, wanted: Iterable[Table]) -> None:
         """Tables are about to be copied, in this order; raises as `Plans.foresee`."""
@@ -260,6 +259,10 @@ class Tables:
     def last(self, schema: str, name: str) -> Shape | None:
         """The shape that the logged table's rows were walked by last."""
         return self._shapes.get((schema, name))
+
+    def remembered(self, schema: str, name: str) -> Relation | None:
+        """What the logged table looked like when we began to stream."""
+        return self._baseline.get((schema, name))
 
     def walked(self, plan: TablePlan) -> Shape:
         """The shape whose plan the walker followed."""

@@ -7,10 +7,11 @@ from dataclasses import replace
 import fastavro
 import pytest
 
+from producer.decode.json_text import json_string
 from producer.events import Column, PgType, Relation
 from producer.lsn import Lsn
 from producer.schema.avro import table_schema
-from producer.schema.plan import json_string, table_plan
+from producer.schema.plan import table_plan
 from producer.schema.types import Modes
 from producer.transcode.plan import Form, ValuePlan
 from producer.transcode.source_block import SourceBlock

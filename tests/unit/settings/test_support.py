@@ -10,7 +10,7 @@ from producer.settings.model import FIELDS
 from producer.settings.support import NOT_YET
 
 WANTED = [
-    "plugin.name=pgoutput", "value.subject.name.strategy=RecordNameStrategy",
+    "value.subject.name.strategy=RecordNameStrategy",
 ]  # fmt: skip
 
 

@@ -63,6 +63,21 @@ def test_a_chunk_s_mark_has_a_key_of_its_own() -> None:
     assert loaded.tables == {}
 
 
+def test_what_put_the_tables_into_the_publication() -> None:
+    """One record, by OIDs; a null forgets it; another connector's is another's."""
+    sink = MemorySink()
+    offsets = OffsetsTopic(sink, "offsets", name="n", server="p")
+    offsets.ensure()
+    offsets.write_published({16400: 16500, 16401: -16501}, Group())
+    OffsetsTopic(sink, "offsets", name="n", server="q").write_published({1: 2}, Group())
+    record = sink.records("offsets")[0]
+    assert record.key == b'["n",{"server":"p","published":true}]'
+    assert record.value == b'{"tables":{"16400":16500,"16401":-16501}}'
+    assert offsets.load(1).published == {16400: 16500, 16401: -16501}
+    offsets.write_published(None, Group())
+    assert offsets.load(1).published == {}
+
+
 def test_keys_are_compact_utf_8() -> None:
     sink = MemorySink()
     offsets = OffsetsTopic(sink, "offsets", name='bücher "1"', server="p", replication_factor=1)
