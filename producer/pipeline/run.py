@@ -164,7 +164,7 @@ class Runner:
             if self._settings.replication_method == "FULL_TABLE":
                 FullTableRun(
                     connector=connector, source=source, tables=tables, sink=sink, offsets=offsets, marks=marks,
-                    started=self._recovered,
+                    again=self._again, started=self._copying,
                 ).run()  # fmt: skip
                 return True
             handover = Handover(connector, source, tables, sink, offsets, marks)
@@ -262,6 +262,10 @@ class Runner:
     def _begun(self) -> None:
         self._again = False
         self._unpublished = None
+
+    def _copying(self) -> None:
+        self._begun()
+        self._recovered()
 
     def _recovered(self) -> None:
         self._failing_since = None

@@ -110,7 +110,11 @@ class LogReader:
 
     def poll(self, *, to_end: bool = False) -> Iterator[RawRecord]:
         """What comes within a moment; `to_end`: but nothing behind the ends of when we began."""
-        for message in self._consumer.consume(_BATCH, _TURN_SECONDS):
+        # Asked for many at once, the client waits for as many: a topic of a few records would take the whole turn.
+        messages = self._consumer.consume(1, _TURN_SECONDS)
+        if messages:
+            messages += self._consumer.consume(_BATCH - 1, 0)
+        for message in messages:
             error = message.error()
             if error is None:
                 place, offset = _place(message)

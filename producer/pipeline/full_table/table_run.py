@@ -41,7 +41,10 @@ _ANSWER_SECONDS = 60.0
 
 
 class FullTableRun:
-    """Of one sink, and one look at the source. `started` is called once the servers talk."""
+    """Of one sink, and one look at the source.
+
+    `again`: every table is copied, whatever an interrupted run has done. `started` is called once that is stored.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class FullTableRun:
         sink: Sink,
         offsets: OffsetsTopic,
         marks: Marks,
+        again: bool,
         started: Callable[[], None],
     ) -> None:
         self._connector = connector
@@ -62,6 +66,7 @@ class FullTableRun:
         self._sink = sink
         self._offsets = offsets
         self._marks = marks
+        self._again = again
         self._started = started
         self._compares = "d" not in connector.settings.skipped_operations
         self._lock = RunLock(
@@ -150,7 +155,7 @@ class FullTableRun:
             lsn=ZERO if last is None else last.lsn, slot="", system_id=identity.system_id,
             timeline=identity.timeline, commit_us=now, snapshot="running",
         )  # fmt: skip
-        if last is None or self._settings.snapshot_mode == "always" or not interruption.goes_on(loaded, identity, now):
+        if last is None or self._again or not interruption.goes_on(loaded, identity, now):
             return begun, list(chosen)
         done = interruption.finished(loaded, chosen)
         if not done:
