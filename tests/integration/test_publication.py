@@ -47,15 +47,15 @@ class Session:
             self.connection, server, given, chosen, relations, slot.find(self.connection, self.source.slot)
         )
 
-    def go(self, *settings: str, later: tuple[str, ...] = ()) -> Published:
-        """Make it, and begin to stream; `later` are the tables that are still to be read."""
+    def go(self, *settings: str, later: tuple[str, ...] = (), compares: bool = False) -> Published:
+        """Make it, and begin to stream; `later` are the tables that are still to be read, and compared perhaps."""
         loaded = self.offsets.load(1)
         published = self.look(*settings)
         published.make_empty()
         preflight.demand(published.refused())
         published.make(loaded)
         unread = {table.oid for table in catalog.tables(self.connection) if table.name in later}
-        published.begin(self.offsets, loaded, unread)
+        published.begin(self.offsets, loaded, unread, compares=compares)
         return published
 
     def read(self, *tables: str) -> None:
@@ -208,9 +208,11 @@ def test_a_table_that_was_out_for_a_while(source: Source, session: Session) -> N
         assert [table.name for table in again.returned] == ["t"]
     again.settled(again.returned[0])
     assert session.go().returned == []
-    # Read as a whole anyway.
+    # Still to be read: the topic may hold what was streamed before, and is gone since.
     source.execute(f"ALTER PUBLICATION {name} DROP TABLE t")
-    assert session.go(later=("t",)).returned == []
+    unread = session.go(later=("t",))
+    assert [unread.is_forgiven(table) for table in unread.returned] == [True]
+    assert session.go(later=("t",), compares=True).returned == []
     # Out of the selection and back.
     session.go("table.include.list=public.u")
     assert members(source)[""] == ["u"]
@@ -244,7 +246,7 @@ def test_an_identity_that_comes_and_goes(source: Source, session: Session) -> No
     source.execute("ALTER TABLE t ADD PRIMARY KEY (id)")
     assert running.changed(session.connection)
     moved = session.go()
-    assert [moved.was_told(table) for table in moved.returned] == [True]
+    assert [moved.is_forgiven(table) for table in moved.returned] == [True]
     moved.settled(moved.returned[0])
     source.execute("ALTER TABLE t DROP CONSTRAINT t_pkey")
     assert moved.changed(session.connection)
