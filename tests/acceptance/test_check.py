@@ -118,12 +118,17 @@ def test_everything_about_the_tables_at_once(source: Source, command: Command) -
         settings |= {
             "table.include.list": r"public\.(t|nobody_s|e|Quick|v|m),public\.custmers",
             "database.initial.statements": "SET timezone = 'Europe/Berlin'",
+            "topic.creation.default.cleanup.policy": "compact",
         }
         found = checked(command, 3, settings)
     assert lines(found, "warning") >= {
         "role", "filters", "table public.Quick", "not captured", "unlogged partitions",
     }  # fmt: skip
-    assert lines(found, "failed") == {"session settings", "sessions", "read rights", "identity of public.e"}
+    compacted = f"topic {command.prefix}.public.e"
+    assert lines(found, "failed") == {
+        "session settings", "sessions", "read rights", "identity of public.e", compacted,
+    }  # fmt: skip
+    assert "its table has no key" in found[compacted]["detail"]
     assert "timezone is 'Europe/Berlin', not 'UTC'" in found["session settings"]["detail"]
     assert "custmers" in found["filters"]["detail"]
     assert 'ALTER TABLE "public"."Quick" SET LOGGED;' in found["table public.Quick"]["remedy"]
