@@ -74,9 +74,10 @@ def test_a_good_set_up(source: Source, command: Command) -> None:
     )
     since = time.monotonic()
     found = checked(command, 0)
-    assert time.monotonic() - since < 15
+    assert time.monotonic() - since < 30, "on a machine that is busy with other tests"
     assert not lines(found, "failed")
-    assert not lines(found, "warning")
+    # Others may have one open on this server.
+    assert lines(found, "warning") <= {"open transactions"}
     known = sorted(get_args(Name), key=len, reverse=True)
     assert all(any(name == one or name.startswith(f"{one} ") for one in known) for name in found)
     for name in (
