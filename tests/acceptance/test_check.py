@@ -114,7 +114,7 @@ def test_everything_about_the_tables_at_once(source: Source, command: Command) -
         "CREATE VIEW v AS SELECT * FROM t",
         "CREATE MATERIALIZED VIEW m AS SELECT * FROM t",
     )  # fmt: skip
-    with role(source, "REPLICATION CONNECTION LIMIT 3 VALID UNTIL 'tomorrow'") as (user, settings):
+    with role(source, "REPLICATION CONNECTION LIMIT 2 VALID UNTIL 'tomorrow'") as (user, settings):
         source.execute(f"GRANT SELECT (id, a) ON t TO {user}", f"GRANT SELECT ON e TO {user}")
         settings |= {
             "table.include.list": r"public\.(t|nobody_s|e|Quick|v|m),public\.custmers",
