@@ -59,10 +59,11 @@ def judged(facts: Facts, uses: Sequence[Use], *, largest: int, brokers: int) -> 
 
     `largest` is what our client takes in one record, in bytes.
     """
+    yield from _refused(uses, facts)
     there = [(use, fact) for use in uses if isinstance(fact := facts.get(use.name), TopicFacts)]
     if not there:
         return
-    yield from _told(uses, facts)
+    yield _partitions(there)
     yield from _rights(there)
     yield from _policies(there)
     yield from _sizes(there, largest)
@@ -73,13 +74,16 @@ def judged(facts: Facts, uses: Sequence[Use], *, largest: int, brokers: int) -> 
 _There = Sequence[tuple[Use, TopicFacts]]
 
 
-def _told(uses: Sequence[Use], facts: Facts) -> Iterator[Finding]:
-    partitions = sorted({fact.partitions for fact in facts.values() if isinstance(fact, TopicFacts)})
-    span = f"{partitions[0]}" if len(partitions) == 1 else f"{partitions[0]} to {partitions[-1]}"
-    yield Finding(name="topic partitions", status="ok", detail=f"{span}; a truncate goes to each")
+def _refused(uses: Sequence[Use], facts: Facts) -> Iterator[Finding]:
     failed = {use.name: fact for use in uses if isinstance(fact := facts.get(use.name), ProducerError)}
     for name, error in list(failed.items())[:_NAMED]:
-        yield Finding(name="topic", about=name, status="failed", detail=error.message, remedy=error.remedy)
+        yield Finding.of("topic", error, name)
+
+
+def _partitions(there: _There) -> Finding:
+    counts = sorted({fact.partitions for _, fact in there})
+    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return Finding(name="topic partitions", status="ok", detail=f"{span}; a truncate goes to each")
 
 
 def _rights(there: _There) -> Iterator[Finding]:

@@ -74,9 +74,10 @@ def test_a_good_set_up(source: Source, command: Command) -> None:
     )
     since = time.monotonic()
     found = checked(command, 0)
-    assert time.monotonic() - since < 15
+    assert time.monotonic() - since < 30, "on a machine that is busy with other tests"
     assert not lines(found, "failed")
-    assert not lines(found, "warning")
+    # Others may have one open on this server.
+    assert lines(found, "warning") <= {"open transactions"}
     known = sorted(get_args(Name), key=len, reverse=True)
     assert all(any(name == one or name.startswith(f"{one} ") for one in known) for name in found)
     for name in (
@@ -113,17 +114,22 @@ def test_everything_about_the_tables_at_once(source: Source, command: Command) -
         "CREATE VIEW v AS SELECT * FROM t",
         "CREATE MATERIALIZED VIEW m AS SELECT * FROM t",
     )  # fmt: skip
-    with role(source, "REPLICATION CONNECTION LIMIT 3 VALID UNTIL 'tomorrow'") as (user, settings):
+    with role(source, "REPLICATION CONNECTION LIMIT 2 VALID UNTIL 'tomorrow'") as (user, settings):
         source.execute(f"GRANT SELECT (id, a) ON t TO {user}", f"GRANT SELECT ON e TO {user}")
         settings |= {
             "table.include.list": r"public\.(t|nobody_s|e|Quick|v|m),public\.custmers",
             "database.initial.statements": "SET timezone = 'Europe/Berlin'",
+            "topic.creation.default.cleanup.policy": "compact",
         }
         found = checked(command, 3, settings)
     assert lines(found, "warning") >= {
         "role", "filters", "table public.Quick", "not captured", "unlogged partitions",
     }  # fmt: skip
-    assert lines(found, "failed") == {"session settings", "sessions", "read rights", "identity of public.e"}
+    compacted = f"topic {command.prefix}.public.e"
+    assert lines(found, "failed") == {
+        "session settings", "sessions", "read rights", "identity of public.e", compacted,
+    }  # fmt: skip
+    assert "its table has no key" in found[compacted]["detail"]
     assert "timezone is 'Europe/Berlin', not 'UTC'" in found["session settings"]["detail"]
     assert "custmers" in found["filters"]["detail"]
     assert 'ALTER TABLE "public"."Quick" SET LOGGED;' in found["table public.Quick"]["remedy"]

@@ -60,9 +60,18 @@ def _topics(
     else:
         will = f", {len(made)} will be made" if made else ""
         yield Finding(name="topics", status="ok", detail=f"{len(names) - len(missing)} exist{will}")
-    for name in made:
-        if name in refused:
-            yield Finding.of("topic", refused[name], name)
+    for use in uses:
+        if use.name in made and use.name in refused:
+            yield Finding.of("topic", refused[use.name], use.name)
+        elif use.name in made and not use.keyed and use.policy == "any" and "compact" in _policy(settings):
+            yield Finding(
+                name="topic",
+                about=use.name,
+                status="failed",
+                detail="would be made compacted, and its table has no key: Kafka would refuse its rows",
+                remedy="give the table a primary key, name one in message.key.columns, or set "
+                "topic.creation.default.cleanup.policy=delete",
+            )
     yield from topic_checks.judged(found, uses, largest=sink.largest_record, brokers=brokers)
 
 
@@ -85,18 +94,22 @@ def _uses(settings: Settings, relations: Sequence[Relation]) -> Iterator[Use]:
 
 
 def _wanted(settings: Settings, uses: Sequence[Use]) -> Iterator[Wanted]:
-    """How each would be made."""
+    """How they would be made, those that are alike together."""
+    asked = settings.topic_creation_config
+    default = {"cleanup.policy": _policy(settings), **asked}
     factor = settings.topic_creation_default_replication_factor
-    policies = {"any": settings.topic_creation_default_cleanup_policy, "delete": "delete", "compact": "compact"}
-    for use in uses:
-        positions = use.name == settings.offset_storage_topic
-        config = {"cleanup.policy": policies[use.policy]}
-        yield Wanted(
-            names=[use.name],
-            partitions=settings.topic_creation_default_partitions if use.policy == "any" else 1,
-            replication_factor=settings.offset_storage_replication_factor if positions else factor,
-            config=config if positions else {**config, **settings.topic_creation_config},
-        )
+    kinds = (
+        ("any", settings.topic_creation_default_partitions, factor, default),
+        ("delete", 1, factor, {**asked, "cleanup.policy": "delete"}),
+        ("compact", 1, settings.offset_storage_replication_factor, {"cleanup.policy": "compact"}),
+    )
+    for policy, partitions, replicas, config in kinds:
+        names = [use.name for use in uses if use.policy == policy]
+        yield Wanted(names=names, partitions=partitions, replication_factor=replicas, config=config)
+
+
+def _policy(settings: Settings) -> str:
+    return settings.topic_creation_config.get("cleanup.policy", settings.topic_creation_default_cleanup_policy)
 
 
 def _transactions(settings: Settings, sink: KafkaSink) -> Finding:

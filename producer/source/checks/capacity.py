@@ -90,8 +90,8 @@ def sessions(connection: Connection, at: Server, settings: Settings, platform: P
     """Whether the role, the database and the server take as many sessions as a run opens."""
     row = connection.execute(_SESSIONS, (at.application_name,)).fetchone()
     role_limit, database_limit, most, of_role, of_database, of_all, ours = cast("tuple[int, ...]", row)
-    # One that looks, the walsender, and the snapshot's readers.
-    needed = 2 + settings.snapshot_max_threads
+    # One that looks, and the snapshot's readers; a walsender does not count.
+    needed = 1 + settings.snapshot_max_threads
     limits = (
         ("role", role_limit, of_role, f"{_alter('ROLE', at.user)} CONNECTION LIMIT {needed + 2};"),
         ("database", database_limit, of_database, f"{_alter('DATABASE', at.dbname)} CONNECTION LIMIT -1;"),

@@ -61,13 +61,12 @@ def not_captured(connection: Connection, every: Sequence[Table], settings: Setti
     """What the filters name and the log does not hold."""
     for table in every:
         if table.persistence == "unlogged" and settings.wants_table(table.schema, table.name):
-            where = sql.Identifier(table.schema, table.name).as_string()
             yield Finding(
                 name="table",
                 about=table.qualified_name,
                 status="warning",
                 detail="is unlogged: not captured",
-                remedy=f"ALTER TABLE {where} SET LOGGED;",
+                remedy=_logged(table),
             )
     others = cast("list[tuple[str, str, str]]", connection.execute(_OTHERS).fetchall())
     wanted = [(f"{schema}.{name}", kind) for schema, name, kind in others if settings.wants_table(schema, name)]
@@ -104,14 +103,18 @@ def partitions(
     told = [f"{root.qualified_name} ({leaves[root.qualified_name]})" for root in roots]
     yield Finding(name="partitions", status="ok", detail=f"each under its table's topic: {_some(told)}")
     ours = {root.oid for root in roots}
-    unlogged = [one.qualified_name for one in every if one.root_oid in ours and one.persistence == "unlogged"]
+    unlogged = [one for one in every if one.root_oid in ours and one.persistence == "unlogged"]
     if unlogged:
         yield Finding(
             name="unlogged partitions",
             status="warning",
-            detail=f"their rows are not in the log: {_some(unlogged)}",
-            remedy=f"ALTER TABLE {unlogged[0]} SET LOGGED;  and so on",
+            detail=f"their rows are not in the log: {_some([one.qualified_name for one in unlogged])}",
+            remedy=" ".join(_logged(one) for one in unlogged),
         )
+
+
+def _logged(table: Table) -> str:
+    return f"ALTER TABLE {sql.Identifier(table.schema, table.name).as_string()} SET LOGGED;"
 
 
 def _some(names: Sequence[str]) -> str:

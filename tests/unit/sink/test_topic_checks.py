@@ -90,3 +90,5 @@ def test_many_topics_are_one_line() -> None:
     found = {one.title: one for one in judged(facts, uses, largest=1, brokers=3)}
     assert "and 3 more" in found["topic policies"].detail
     assert found["topic t8"].remedy == "ask"
+    alone = list(judged({"t8": facts["t8"]}, [uses[8]], largest=1, brokers=3))
+    assert [one.title for one in alone] == ["topic t8"]
