@@ -29,7 +29,7 @@ def verify(settings: Settings, clock: Clock, tables: Sequence[str], *, as_json: 
     named = [table_names(table) for table in tables]
     if not repair:
         return _tell(Verification(settings, clock, named).run(), as_json)
-    mending.demand(settings)
+    mending.demand(settings, clock)
     repairs = Repairs()
     result = Verification(settings, clock, named).run(repairs)
     if not result.equal:

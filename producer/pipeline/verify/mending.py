@@ -15,11 +15,11 @@ from producer.settings import Settings
 from producer.source import slot
 from producer.source.wire import connect
 
-# One that has just ended is seen as the slot's reader for a while.
+# Whoever waits at a terminal is no warm standby.
 _RETRY_MS = 60_000
 
 
-def demand(settings: Settings) -> None:
+def demand(settings: Settings, clock: Clock) -> None:
     """Refuse a repair beside a running producer, and where there is none to go on from.
 
     Raises:
@@ -31,6 +31,8 @@ def demand(settings: Settings) -> None:
             remedy="pg-producer run",
         )
     with connect(stages.server(settings)) as connection:
+        # A producer that has just been stopped is seen as its reader for a moment.
+        slot.await_reader_gone(connection, settings.slot_name, clock)
         found = slot.find(connection, settings.slot_name)
     if found is None:
         raise OperatorError(
@@ -56,7 +58,6 @@ def mend(settings: Settings, clock: Clock, repairs: Repairs) -> bool:
     stop.listen()
     limit = settings.errors_retry_timeout
     if limit < 0 or limit > _RETRY_MS:
-        # Whoever waits at a terminal is no warm standby.
         settings = settings.model_copy(update={"errors_retry_timeout": _RETRY_MS})
     Runner(settings, clock, stop, once=True, repairs=repairs).run()
     return not stop.requested
