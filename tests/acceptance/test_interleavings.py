@@ -1,17 +1,19 @@
 """Chunk readings, writers and kills at random, on a real PostgreSQL: the topic is the table, for every consumer.
 
 A producer in this process writes to topics in memory, so that a round takes a second or two. More rounds:
-INTERLEAVINGS=1000 pytest tests/acceptance/test_interleavings.py; others: INTERLEAVINGS_FROM=<seed>.
+INTERLEAVINGS=1000 pytest tests/acceptance/test_interleavings.py; others: INTERLEAVINGS_FROM=<seed>. In every second
+round commits wait for a synchronous standby that stalls: they are decoded before a snapshot shows them.
 """
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
-from contextlib import closing, suppress
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import closing, nullcontext, suppress
+from pathlib import Path
 
-import psycopg
 import pytest
 
 from dev.stack import Stack
@@ -26,7 +28,8 @@ from producer.settings import Settings, load_settings
 from producer.sink.memory import MemorySink
 from producer.sink.protocol import PARTITIONER, Headers, OnDelivery
 from producer.sink.reader import Record, TopicReader
-from tests.harness import Source, wait_for
+from tests.harness import Source, source_of, wait_for
+from tests.sync_standby import StallingStandby
 from tests.writers import Writers, judge_records, table_of
 
 ROUNDS = int(os.environ.get("INTERLEAVINGS", "6"))
@@ -41,6 +44,18 @@ EVENTS = {
     "ALTER TABLE t ADD COLUMN IF NOT EXISTS w float8 DEFAULT random()": 0.1,
     "VACUUM t": 0.2,
 }
+
+
+@pytest.fixture
+def source(stack: Stack, tmp_path: Path) -> Iterator[Source]:
+    """A database of a server of its own: a standby is waited for by all of a server's sessions."""
+    own = Stack(tmp_path / "own", stack.cache)
+    own.start("postgres")
+    try:
+        with source_of(own, f"t{secrets.token_hex(5)}") as made:
+            yield made
+    finally:
+        own.wipe()
 
 
 class Killed(BaseException):
@@ -124,12 +139,13 @@ def run(source: Source, settings: Settings, sink: MemorySink) -> None:
         return
 
 
-def settings_of(stack: Stack, source: Source, sets: Mapping[str, object]) -> Settings:
+def settings_of(source: Source, sets: Mapping[str, object]) -> Settings:
     """As the command would have them."""
-    return load_settings(None, [f"{k}={v}" for k, v in sets.items()], stack.environment(source.name)).settings
+    environment = source.stack.environment(source.name)
+    return load_settings(None, [f"{k}={v}" for k, v in sets.items()], environment).settings
 
 
-def play(stack: Stack, source: Source, registry: Registry, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def play(source: Source, registry: Registry, seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One round: a table, writers, kills, and what a consumer has in the end."""
     chance = random.Random(seed)
     # A snapshot for each chunk, or for some of them.
@@ -144,12 +160,13 @@ def play(stack: Stack, source: Source, registry: Registry, seed: int, monkeypatc
         source.execute(f"SELECT pg_create_logical_replication_slot('{slot}', 'wal2json')")
     sets = {
         "topic.prefix": prefix, "slot.name": slot, "snapshot.chunk.rows": CHUNK_ROWS, "log.level": "error",
-        "max.queue.size.in.bytes": chance.choice((1000, 20_000, 10**7)),
+        "max.queue.size.in.bytes": chance.choice((1000, 20_000, 10**7)), "schema.registry.url": registry.url,
     }  # fmt: skip
-    settings = settings_of(stack, source, sets)
+    settings = settings_of(source, sets)
     sink: Mortal | None = None
     keys = sorted(chance.sample(range(1, ROWS + 40), 60))
-    with Writers(source, seed, keys=keys):
+    stalls = StallingStandby(source, folder, seed) if seed % 2 == 0 else nullcontext()
+    with stalls, Writers(source, seed, keys=keys):
         for _ in range(chance.randint(1, 3)):
             sink = Mortal(sink, chance)
             with suppress(Killed):
@@ -160,16 +177,17 @@ def play(stack: Stack, source: Source, registry: Registry, seed: int, monkeypatc
     last = Mortal(sink, chance).immortal()
     run(source, settings, last)
     judge_records(last.decoded(f"{prefix}.public.t", registry), table_of(source), once=0)
-    with psycopg.connect(stack.postgres_dsn(source.name), autocommit=True) as connection:
-        connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+    source.execute(f"SELECT pg_drop_replication_slot('{slot}')")
 
 
 @pytest.mark.timeout(120 + 15 * ROUNDS)
-def test_the_topic_is_the_table_whatever_happens(stack: Stack, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_topic_is_the_table_whatever_happens(
+    stack: Stack, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Chunks in several snapshots, rows that move between them, restarts between a chunk and its mark."""
     with closing(Registry(stack.registry_url)) as registry:
         for seed in range(FIRST_SEED, FIRST_SEED + ROUNDS):
             try:
-                play(stack, source, registry, seed, monkeypatch)
+                play(source, registry, seed, tmp_path / str(seed), monkeypatch)
             except Exception as error:
                 raise AssertionError(f"INTERLEAVINGS_FROM={seed} INTERLEAVINGS=1") from error
