@@ -167,6 +167,9 @@ class _Report:
                 "tables", "no table is selected",
                 "look at schema.include.list, table.include.list and database.dbname",
             )  # fmt: skip
+        if settings.replication_method == "FULL_TABLE":
+            # It uses no slot.
+            return
         try:
             if found is not None:
                 slot.fitting(found, settings.plugin_name, self.server.dbname)
