@@ -100,5 +100,5 @@ def test_the_stream_goes_on_at_the_promoted_standby(stack: Stack, servers: tuple
         assert running.stop() == 0, running.stderr
     records = command.records("public.t")
     assert {row["id"] for rows in folded(records).values() for row in rows.values()} == set(range(151))
-    assert [record.value["op"] for record in records].count("r") == 1
+    assert [record.value["op"] for record in records].count("r") == 1  # type: ignore[index]
     command.end()
