@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
+from dev.shell import StackError
+
 _FILE = Path(__file__).resolve().parent.parent / "docs" / "demo.svg"
 _COLUMNS = 118
 _EVENTS = 14
@@ -25,7 +27,7 @@ _FOREIGN = re.compile(r"@font-face \{[^}]*\}|<!--.*?-->", re.DOTALL)
 
 def main() -> int:
     """Run the demo and draw it."""
-    argv = [sys.executable, "-m", "dev.demo", "--seconds", "6"]
+    argv = [sys.executable, "-m", "dev.demo", "--seconds", "15"]
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
     _FILE.write_text(picture(done.stdout.splitlines()))
     print(_FILE.name)
@@ -49,6 +51,8 @@ def picture(lines: list[str]) -> str:
                 continue
             JSONHighlighter().highlight(text)
         console.print(text, no_wrap=True, overflow="ellipsis")
+    if events < _EVENTS:
+        raise StackError(f"the demo showed {events} events only: is the machine busy?")
     return _FOREIGN.sub("", console.export_svg(title="make demo", unique_id="demo"))
 
 

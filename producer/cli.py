@@ -158,7 +158,7 @@ def schemas(settings: Settings) -> None:
 @click.option("--once", is_flag=True, help="Stop at the topics' ends.")
 @click.option("--from-end", is_flag=True, help="Only what arrives from now on.")
 def tail(settings: Settings, tables: tuple[str, ...], more: tuple[str, ...], once: bool, from_end: bool) -> None:
-    """Decoded events from the topics, one JSON document a line: all tables' unless some are named."""
+    """Decoded events from the topics, one JSON document a line. All tables' unless some are named."""
     commands.tail(settings, tables, more, once=once, from_end=from_end)
 
 
@@ -183,7 +183,7 @@ def drop(settings: Settings, yes: bool) -> None:
 
 @_command("grants")
 def grants(settings: Settings) -> None:
-    """The SQL that prepares the source, for an administrator to run: role, rights, slot."""
+    """The SQL that prepares the source, for an administrator to run. It makes role, rights and slot."""
     for line in commands.grants(settings):
         click.echo(line)
 

@@ -48,7 +48,7 @@ def configure(level: str, style: Literal["text", "json"]) -> None:
     if style == "json":
         renderer = structlog.processors.JSONRenderer(sort_keys=False)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
     handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -224,7 +224,7 @@ class SnapshotLines:
 
     def advance(self, table: str, rows: int) -> None:
         """Say now and then how far it is."""
-        state = self._rows[table]
+        state = self._state(table)
         state[0] += rows
         now = self._clock.monotonic()
         if now - state[3] >= _REPORT_SECONDS:
@@ -244,11 +244,11 @@ class SnapshotLines:
 
     def chunks(self, table: str, done: int) -> None:
         """For the next line."""
-        self._chunks[table] = done, self._chunks[table][1]
+        self._chunks[table] = done, self._chunks.get(table, (0, 0))[1]
 
     def finish(self, table: str) -> None:
         """Say so, and how fast it was."""
-        rows, _, began, _ = self._rows[table]
+        rows, _, began, _ = self._state(table)
         seconds = max(self._clock.monotonic() - began, 0.001)
         self._tables_read += 1
         self._log.info(
@@ -262,6 +262,12 @@ class SnapshotLines:
 
     def close(self) -> None:
         """A line stands for itself."""
+
+    def _state(self, table: str) -> list[float]:
+        """Of a table that another session of the stream has begun, what is known is what comes from now on."""
+        now = self._clock.monotonic()
+        self._chunks.setdefault(table, (0, 0))
+        return self._rows.setdefault(table, [0, 0, now, now])
 
 
 def snapshot_progress(clock: Clock, *, tables: int, rows: int) -> SnapshotProgress:

@@ -93,10 +93,10 @@ class _Report:
             "last_commit_lsn": None if offset is None or offset.commit_lsn is None else str(offset.commit_lsn),
             "snapshot": {
                 "state": None if offset is None else offset.snapshot,
-                "tables_done": len(loaded.tables),
+                # What Kafka does not tell is not 0.
+                "tables_done": None if asked is None else len(loaded.tables),
                 "tables": len(chosen),
-                "rows": sum(mark.rows for mark in loaded.tables.values())
-                + sum(mark.rows for marks in loaded.chunks.values() for mark in marks.values()),
+                "rows": None if asked is None else _rows(loaded),
                 "unfinished": _unfinished(connection, settings, loaded, chosen, every),
             },
             "topics": self._topics(chosen, sizes),
@@ -178,6 +178,7 @@ class _Report:
                 "look at schema.include.list, table.include.list and database.dbname",
             )  # fmt: skip
         if self._full:
+            # It uses no slot.
             return
         try:
             if found is not None:
@@ -272,6 +273,12 @@ def _slot(found: Slot) -> dict[str, object]:
         "retained_bytes": found.retained_bytes,
         "lag_bytes": found.lag_bytes,
     }
+
+
+def _rows(loaded: Loaded) -> int:
+    """Those of the tables that are read, and of the chunks of the others."""
+    in_chunks = sum(mark.rows for marks in loaded.chunks.values() for mark in marks.values())
+    return in_chunks + sum(mark.rows for mark in loaded.tables.values())
 
 
 def _unfinished(

@@ -12,6 +12,8 @@ import venv
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from producer import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,13 +22,15 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(*argv: object, cwd: Path, code: int = 0) -> str:
     """What it prints. Quick to compile, not quick to run."""
     done = subprocess.run(
-        [str(word) for word in argv], cwd=cwd, text=True, capture_output=True, timeout=170, check=False,
+        [str(word) for word in argv], cwd=cwd, text=True, capture_output=True, timeout=350, check=False,
         env={**{k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PRODUCER_"))}, "CFLAGS": "-O0"},
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
 
+# Half a minute of compiling; on a machine with other work, more.
+@pytest.mark.timeout(400)
 def test_a_source_archive_a_wheel_of_it_and_an_installation(tmp_path: Path) -> None:
     """Each module, each fixed schema, the compiled transcoder; the command runs in an environment of its own."""
     tree = tmp_path / "tree"

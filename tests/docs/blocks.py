@@ -51,13 +51,13 @@ class Block:
         return self.text.partition("\n")[0].strip()
 
 
-def blocks(page: Path) -> list[Block]:
+def blocks(page: Path, root: Path = ROOT) -> list[Block]:
     """All of a page, in its order.
 
     Raises:
         AssertionError: a block or a comment that nobody would understand; it says what to do.
     """
-    name = str(page.relative_to(ROOT))
+    name = str(page.relative_to(root))
     found: list[Block] = []
     said: dict[str, str] = {}
     for token in MarkdownIt("commonmark").parse(page.read_text()):

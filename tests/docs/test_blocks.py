@@ -21,14 +21,18 @@ NOT_RUN = {
     ("README.md", "make demo"): "tests/acceptance/test_demo.py runs it",
     ("README.md", "make test"): "it would run itself",
     ("README.md", "pip install ."): "tests/acceptance/test_install.py installs it, into an environment of its own",
-    ("docs/quickstart.md", "docker compose up --build"): "no container engine here; tests/unit/test_compose.py",
-    ("docs/quickstart.md", "docker compose run --rm producer tail"): "no container engine here; the same",
     ("docs/downstream.md", "{"): "a connector of Kafka Connect: tests/downstream runs this very document",
     ("docs/performance.md", "python -m dev stop && DEV_KAFKA_FULL_JVM=1 python -m dev start"): "20 minutes; "
     "tests/acceptance/test_bench.py runs it in small",
     ("docs/security.md", "pip install pip-audit"): "asks a service on the network",
 }
-"""By page and a block's first line: why it is not run here. What is not in this table is run."""
+"""By page and a block's first line: why it is not run here. What is in neither table is run."""
+
+ELSEWHERE = {
+    "docker": "no container engine here; tests/unit/test_compose.py holds the quickstart to the compose file",
+    **dict.fromkeys(("aws", "az", "gcloud", "heroku", "supabase"), "asks a cloud, with somebody's login"),
+}
+"""By program: why a block that begins with it is not run here."""
 
 
 def commands_of(group: click.Group, before: str = "") -> dict[str, click.Command]:
@@ -46,6 +50,11 @@ def named(block: Block) -> tuple[str, str]:
     return block.page, block.first_line
 
 
+def is_run(block: Block) -> bool:
+    program = block.first_line.partition(" ")[0] if block.kind == "sh" else ""
+    return block.kind not in SHOWN and named(block) not in NOT_RUN and program not in ELSEWHERE
+
+
 def all_blocks() -> list[Block]:
     return [block for page in PAGES for block in blocks(page) if block.kind not in SHOWN]
 
@@ -61,7 +70,7 @@ def test_what_is_not_run_is_there() -> None:
 
 def pages() -> list[Path]:
     """Those with something to run."""
-    wanted = {block.page for block in all_blocks() if named(block) not in NOT_RUN}
+    wanted = {block.page for block in all_blocks() if is_run(block)}
     return [page for page in PAGES if str(page.relative_to(ROOT)) in wanted]
 
 
@@ -81,10 +90,39 @@ def test_the_page_works(page: Path, stack: Stack, postgres: Stack, tmp_path: Pat
     reader.begin()
     try:
         for block in blocks(page):
-            if block.kind not in SHOWN and named(block) not in NOT_RUN:
+            if is_run(block):
                 reader.follow(block)
     finally:
         reader.end()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("```python\nprint()\n```\n", "a block of `python`"),
+        ("<!-- test: skip this -->\n```sh\ntrue\n```\n", "no test knows `skip`"),
+        ("text\n\n    pg-producer run\n", "an indented block"),
+    ],
+)
+def test_a_block_that_nobody_would_run_is_told_of(tmp_path: Path, text: str, words: str) -> None:
+    """With its place, and what to do."""
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(AssertionError, match=f"page.md, line [13]: .*{words}"):
+        blocks(page, tmp_path)
+
+
+def test_a_page_speaks_to_the_test(tmp_path: Path) -> None:
+    """By comments in front of a block, in a list too; they hold for that block only."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "1. x\n\n   <!-- test: exit 3 -->\n   <!-- test: first CREATE ROLE r -->\n   ```sh\n   false\n   ```\n\n"
+        '```toml\n# a.toml\nname = "x"\n```\n\n<!-- test: as text -->\n```json\n{}\n```\n'
+    )
+    first, second, third = blocks(page, tmp_path)
+    assert (first.kind, first.text, first.exit_code, first.first) == ("sh", "false\n", 3, "CREATE ROLE r")
+    assert (second.kind, second.file, second.exit_code) == ("toml", "a.toml", 0)
+    assert third.kind == "text"
 
 
 def test_every_command_that_is_named_is_one() -> None:
@@ -110,7 +148,7 @@ def test_every_command_has_examples_and_exit_codes() -> None:
     assert not missing, f"give them examples and exit codes in producer/manual.py: {missing}"
 
 
-COMING = {"check.md", "full-table.md", "metrics.md", "platforms.md", "verify.md"}
+COMING = {"check.md", "full-table.md", "metrics.md", "platforms.md", "plugins.md", "publications.md", "verify.md"}
 """Pages of features that are on their way: links to them may lead nowhere until they are here."""
 
 

@@ -52,6 +52,18 @@ def test_a_snapshot_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert (read["rows"], read["tables_read"], read["tables"]) == (500, 1, 2)
 
 
+def test_a_table_that_another_session_has_begun(capsys: pytest.CaptureFixture[str]) -> None:
+    """It goes on, and ends, without a beginning."""
+    for told_of in ("chunks", "advance", "finish"):
+        lines = observe.SnapshotLines(StepClock())
+        if told_of == "chunks":
+            lines.chunks("public.t", 1)
+        if told_of == "advance":
+            lines.advance("public.t", 7)
+        lines.finish("public.t")
+    assert [line["rows"] for line in told(capsys)] == [0, 7, 0]
+
+
 def test_a_backlog_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Bytes left and time left, not more often than every few seconds; nothing once it is read."""
     clock = StepClock()
