@@ -20,7 +20,7 @@ from tests.harness import Command, source_of, wait_for
 from tests.scrape import PORT_FREE, Scrape
 
 _FILE = Path(__file__).resolve().parents[1] / "docs" / "status-page.png"
-_WINDOW: ViewportSize = {"width": 1000, "height": 1250}
+_WINDOW: ViewportSize = {"width": 1000, "height": 1030}
 # What a plot needs to be one.
 _TURNS = 40
 _TABLES = (
@@ -36,7 +36,7 @@ _TABLES = (
 _TURN = (
     "INSERT INTO orders (id, customer, total, details) SELECT i, 1, 9.99, repeat('d', 80) "
     "FROM generate_series({0} * 400, {0} * 400 + 150 + {0} % 7 * 30) i",
-    "UPDATE customers SET name = name || '.' WHERE id % 400 = {0}",
+    "UPDATE customers SET name = name || '.' WHERE id % 400 = {0} % 400",
     "DELETE FROM orders WHERE id % 40000 = {0}",
     "INSERT INTO visits SELECT '/', now() FROM generate_series(1, 50)",
 )

@@ -112,10 +112,20 @@ function budgets(slot) {
   return [slot.limit_bytes, server].filter((limit) => limit !== null);
 }
 
+function ownForecast(slot) {
+  // The server's budget has the server's forecast; slot.max.retained.bytes that of the last minute's growth.
+  const seen = samples.filter((sample) => sample.retained !== null), newest = seen[seen.length - 1];
+  if (slot.limit_bytes === null || !newest) return null;
+  const first = seen.find((sample) => newest.ms - sample.ms <= 60000);
+  const growth = ((newest.retained - first.retained) / (newest.ms - first.ms)) * 1000;
+  return growth > 0 ? Math.max(0, slot.limit_bytes - newest.retained) / growth : null;
+}
+
 function budget(slot) {
   const limits = budgets(slot), parts = [];
+  const ends = [slot.seconds_left, ownForecast(slot)].filter((seconds) => seconds !== null);
   if (limits.length) parts.push(`of ${bytes(Math.min(...limits))}`);
-  if (slot.seconds_left !== null) parts.push(`used up in ${duration(slot.seconds_left * 1000)} at this rate`);
+  if (ends.length) parts.push(`used up in ${duration(Math.min(...ends) * 1000)} at this rate`);
   else if (limits.length) parts.push("no end in sight");
   if (slot.wal_status !== null && slot.wal_status !== "reserved") parts.push(slot.wal_status);
   return parts.length ? parts.join(", ") : "no limit is set";
