@@ -96,9 +96,8 @@ def test_both_plugins_give_the_same_records_of_the_same_log(
     source: Source, command: Command, more: dict[str, object]
 ) -> None:
     """Keys, values, headers and positions, over a random history in which tables are altered."""
-    if source.major() < 14 and "message.prefix.include.list" in more:
-        # pgoutput does not tell of messages there.
-        more = {name: value for name, value in more.items() if not name.startswith("message.")}
+    if source.major() < 14:
+        pytest.skip("wal2json 2.3 leaves NULLs out of old rows: pgoutput tells more, and knows no messages")
     source.execute(*TABLES)
     source.publish()
     first, second = f"{source.name}-offsets", f"{source.name}-again"

@@ -19,6 +19,7 @@ import psycopg
 from dev.shell import StackError
 from dev.stack import Stack
 from producer.errors import ProducerError
+from tests import harness
 from tests.chaos.confirms import Confirms
 from tests.chaos.judge import judge, state_of
 from tests.chaos.load import WRITERS, Writer, started
@@ -50,9 +51,11 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=20000, help="rows before the snapshot")
     parser.add_argument("--changes", type=int, default=20000, help="changes beside and after it, at least")
     parser.add_argument("--kills", type=int, default=5, help="kill -9 of the producer; the first is in the snapshot")
+    parser.add_argument("--plugin", choices=("wal2json", "pgoutput"), default="wal2json", help="plugin.name")
     parser.add_argument("--keep", action="store_true", help="leave the stack and the producer's logs")
     parser.add_argument("--folder", type=Path, help="where the stack lives (.dev/smoke)")
     arguments = parser.parse_args()
+    harness.PLUGIN = arguments.plugin
     base = Stack.load()
     stack = Stack((arguments.folder or base.folder.parent / "smoke").absolute(), base.cache)
     signal.signal(signal.SIGALRM, _too_long)
