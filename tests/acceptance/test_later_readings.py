@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Command, Source, wait_for
+from tests.harness import Command, Source, folded, wait_for
 from tests.writers import Writers, judge
 
 
@@ -87,3 +87,22 @@ def test_a_table_that_is_to_be_changed_while_it_is_read(source: Source, command:
     source.execute("INSERT INTO t VALUES (0, 0, '')")
     wait_for(lambda: any(record.key == {"id": 0} for record in command.records("public.t")), 30, running.stderr)
     assert running.stop() == 0, running.stderr
+
+
+def test_a_table_that_was_left_out_for_a_while(source: Source, command: Command) -> None:
+    """Never lose: what was changed while the settings did not select it comes with a comparison, deletes too."""
+    source.execute("CREATE TABLE a (id int PRIMARY KEY, v int)", "CREATE TABLE b (id int PRIMARY KEY)")
+    source.execute("INSERT INTO a VALUES (1, 1), (2, 2)", "INSERT INTO b VALUES (1)")
+    without: dict[str, object] = {"table.exclude.list": "public.a"}
+    assert command.run("run", "--once").returncode == 0
+    assert command.run("run", "--once", settings=without).returncode == 0
+    source.execute("UPDATE a SET v = 10 WHERE id = 1", "DELETE FROM a WHERE id = 2", "INSERT INTO a VALUES (3, 3)")
+    assert command.run("run", "--once", settings=without).returncode == 0
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    assert "selected again" in done.stderr
+    (rows,) = folded(command.records("public.a")).values()
+    assert sorted(row["v"] for row in rows.values()) == [3, 10]
+    sent = len(command.records("public.a"))
+    assert command.run("run", "--once").returncode == 0
+    assert len(command.records("public.a")) == sent

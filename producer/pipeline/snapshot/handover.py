@@ -6,12 +6,12 @@ Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Snapshot".
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from producer import crash_points, observe
-from producer.errors import ProducerError, SlotLost
+from producer.errors import OperatorError, ProducerError, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
@@ -112,16 +112,36 @@ class Handover:
             loaded = replace(loaded, tables={}, chunks={})
             stored = replace(stored, snapshot="running")
             self._store(stored)
-        wanted = self._tables.unread(self._source.connection, loaded.tables.keys())
+        names = {table.qualified_name for table in self._tables.chosen}
+        back = {name for name, mark in loaded.tables.items() if mark.left} & names
+        wanted = self._tables.unread(self._source.connection, loaded.tables.keys() - back)
         # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
         if stored.snapshot is None or not wants_rows:
             return Start(stored, [])
+        self._marks.left(loaded, names)
+        if back:
+            stored = self._back(stored, [table for table in wanted if table.qualified_name in back])
         repeated = [table.qualified_name for table in wanted if not self._tables.keyed(table)]
         if repeated and stored.snapshot == "running" and not again and self._sink.transactions is None:
             _log.warning("tables without a key are read whole: rows that went out before come again", tables=repeated)
         later = [self._marks.unread(table, loaded) for table in wanted]
         self._marks.forget_others(later, loaded)
         return Start(stored, later)
+
+    def _back(self, stored: Offset, tables: Sequence[Table]) -> Offset:
+        """Tables are selected again: of what was changed meanwhile only a comparison with their topics tells."""
+        names = [table.qualified_name for table in tables]
+        _log.info("tables are selected again: they are read, and compared with their topics", tables=names)
+        try:
+            topic_keys.demand(self._sink, [self._tables.topic_of(table) for table in tables])
+        except OperatorError as error:
+            _log.warning(
+                "rows that were deleted while their table was not selected may stay in its topic", tables=names,
+                reason=error.message,
+            )  # fmt: skip
+        stored = replace(stored, snapshot="running", reconcile=True)
+        self._store(stored)
+        return stored
 
     def _forget_marks(self) -> None:
         connector = self._connector

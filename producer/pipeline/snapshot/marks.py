@@ -6,6 +6,7 @@ Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Snapshot".
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from producer.acks import Tracker
 from producer.lsn import Lsn
@@ -59,6 +60,14 @@ class Marks:
         self._offsets.write_mark(unread.table.qualified_name, mark, group)
         self.tracker.close(group)
         self.forget(unread)
+
+    def left(self, loaded: Loaded, chosen: Collection[str]) -> None:
+        """Tables that were read and are not selected any more: when they come back, they are to be compared."""
+        for name, mark in loaded.tables.items():
+            if name not in chosen and not mark.left:
+                group = self.tracker.open()
+                self._offsets.write_mark(name, replace(mark, left=True), group)
+                self.tracker.close(group)
 
     def unmark(self, table: Table) -> None:
         """The table is to be read again."""
