@@ -16,6 +16,7 @@ cdef class FastPath:
     cdef Walker _walker
     cdef SourceBlock _block
     cdef bint _tombstones
+    cdef Py_ssize_t _kind_at
     cdef readonly bytes message
     cdef public bint bypass
     cdef readonly Py_ssize_t messages

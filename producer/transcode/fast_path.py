@@ -48,6 +48,8 @@ class FastPath:
         self._walker = walker
         self._block = block
         self._tombstones = tombstones
+        self._kind_at = _ACTION
+        """Where a row says what it is: I, U, D."""
         self.message = b""
         self.bypass = False
         """Every message is for the caller: each is to be looked at."""
@@ -115,7 +117,7 @@ class FastPath:
             if code == _DELETE and self._tombstones and walker.key is not None:
                 self._count(produce, walker.topic, None, walker.key, ack)
             self.ordinal = ordinal
-            walker.count(100 if code == _DELETE else 99 if message[_ACTION] == _INSERT else 117)
+            walker.count(100 if code == _DELETE else 99 if message[self._kind_at] == _INSERT else 117)
         return FULL
 
     def _step(self, message: bytes) -> cython.int:

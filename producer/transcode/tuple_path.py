@@ -40,6 +40,7 @@ class TuplePath(FastPath):
         """`skipped` holds the kinds of rows that are left out: I, U, D."""
         FastPath.__init__(self, walker, block, produced, previous=previous, tombstones=tombstones)
         self._skipped = skipped
+        self._kind_at = _HEADER
 
     def _step(self, message: bytes) -> cython.int:
         kind: cython.int = message[_HEADER]

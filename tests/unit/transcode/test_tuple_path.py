@@ -110,6 +110,14 @@ def test_a_transaction_goes_to_the_sink_and_is_known_to_be_complete(build: Build
     assert path.commit_us == 1_795_343_146_245_855
 
 
+def test_events_are_counted_by_what_they_are_however_short_the_message(build: Build) -> None:
+    lane = Lane(build)
+    row = [b"5", *[None] * 5]
+    lane.run([tuples.begin(), tuples.insert(OID, row), tuples.update(OID, row), tuples.delete(OID, KEY)])
+    counts = lane.walker.counts_of(lane.plan.table)
+    assert (counts.creates, counts.updates, counts.deletes) == (1, 1, 1)
+
+
 def test_a_transaction_without_an_event_is_complete_and_is_none_that_the_next_one_names(build: Build) -> None:
     lane = Lane(build)
     lane.run([tuples.begin(), tuples.commit(), tuples.begin(lsn=0x300), tuples.insert(OID, ROW)])
