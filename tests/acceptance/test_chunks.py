@@ -53,3 +53,13 @@ def test_a_table_that_somebody_waits_to_change_is_read_again_when_it_is_changed(
     rows = [record.value["after"] for record in records]
     assert len(rows) == ROWS
     assert all(row["w"] == 7 for row in rows)
+
+
+def test_one_table_is_read_by_several_sessions(source: Source, command: Command) -> None:
+    """Contract 3: `snapshot.max.threads` parallel readers, inside one table too."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", FILL, "ANALYZE t")
+    # So slow that one sees it.
+    running = command.start("run", settings={**CHUNKED, "max.queue.size.in.bytes": 1000})
+    copies = f"SELECT FROM pg_stat_activity WHERE datname = '{source.name}' AND query LIKE 'COPY%'"
+    wait_for(lambda: len(source.rows(copies)) > 1, what="two sessions to copy the table")
+    assert running.stop() == 0, running.stderr

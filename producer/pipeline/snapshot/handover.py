@@ -6,6 +6,7 @@ Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Snapshot".
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -154,7 +155,7 @@ class Handover:
         wanted = [Unread(table) for table in self._tables.chosen]
         first_reading = True
         while wanted and not self._connector.stop.requested:
-            with contextlib.closing(self._snapshot(len(wanted))) as snapshot:
+            with contextlib.closing(self._snapshot([unread.table for unread in wanted])) as snapshot:
                 wanted = self._read(wanted, position, snapshot, None, first_reading=first_reading)
             first_reading = False
 
@@ -170,7 +171,7 @@ class Handover:
                 offset = self._offset(made.consistent_point, running=wants_rows)
                 snapshot = None
                 if wants_rows:
-                    snapshot = self._snapshot(len(self._tables.chosen), made.snapshot_name)
+                    snapshot = self._snapshot(self._tables.chosen, made.snapshot_name)
                     stack.callback(snapshot.close)
                 replication.close()
                 exactly_once.own(
@@ -266,9 +267,11 @@ class Handover:
             )  # fmt: skip
             return copy.run(connection, snapshot.readers, wanted)
 
-    def _snapshot(self, tables: int, name: str | None = None) -> Snapshot:
-        readers = min(self._connector.settings.snapshot_max_threads, max(tables, 1))
-        return Snapshot(self._connector.server, readers, name)
+    def _snapshot(self, tables: Sequence[Table], name: str | None = None) -> Snapshot:
+        """With as many readers as may be, and as there are chunks for, by the planner's estimates."""
+        settings = self._connector.settings
+        pieces = sum(max(1, math.ceil(table.rows / settings.snapshot_chunk_rows)) for table in tables)
+        return Snapshot(self._connector.server, min(settings.snapshot_max_threads, max(pieces, 1)), name)
 
     def _drop_quietly(self, name: str) -> None:
         try:
