@@ -52,7 +52,7 @@ def test_a_table_that_comes_while_somebody_writes_to_it(source: Source, command:
     source.execute("DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (5)")
     done = command.run("run", "--once", settings=PGOUTPUT)
     assert done.returncode == 0, done.stderr
-    assert rows_match(source, command)
+    assert rows_match(source, command), running.stderr + done.stderr
     assert folded(command.records("public.first"))
 
 

@@ -100,13 +100,13 @@ class Comparisons:
         """
         for table in list(published.returned):
             root = self._root((table.schema, table.name))
-            told = published.was_told(table)
+            forgiven = published.is_forgiven(table)
             if root is not None:
                 try:
                     self._compare(root, "the table was not published for a while")
                 except OperatorError:
                     # Why it cannot be compared is no reason to stop for what was known to be lost.
-                    if not told:
+                    if not forgiven:
                         raise
                     root = None
             if self._stop.requested:
@@ -116,8 +116,8 @@ class Comparisons:
                 self._sink.flush(0.02)
                 self._meanwhile()
             self._settle()
-            if root is None and told:
-                _log.error("updates and deletes of the table up to now are lost", table=table.qualified_name)
+            if root is None and forgiven:
+                _log.error("updates and deletes of the table up to now may be lost", table=table.qualified_name)
             elif root is None:
                 raise PublicationUnfit(
                     f"table {table.qualified_name} was not published for a while: telling what was changed meanwhile "

@@ -100,7 +100,8 @@ class StreamSession:
         self._tables.stream()
         published, loaded = self._source.published, self._source.loaded
         if published is not None:
-            published.begin(self._offsets, loaded, {unread.table.oid for unread in start.later})
+            later = {unread.table.oid for unread in start.later}
+            published.begin(self._offsets, loaded, later, compares=start.offset.reconcile)
         elif loaded.published:
             # What becomes of the publication meanwhile does not matter.
             self._offsets.write_published(None, Group())

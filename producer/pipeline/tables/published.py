@@ -71,6 +71,7 @@ class Published:
         self._skipped = ""
         self._offsets: OffsetsTopic | None = None
         self._remembered: dict[int, int] = {}
+        self._later: set[int] = set()
         self.returned: list[Table] = []
         """Tables that were not published for a while: what was changed meanwhile is in no stream."""
 
@@ -107,8 +108,18 @@ class Published:
                 f"PostgreSQL {self._server.where}: the publication {main} was changed while we looked at it",
                 remedy="we look again",
             )
-        touches = writers.believes(self._connection.info.server_version) and self._found[main].owned
-        self._writers = Writers((lambda asked: doing.touch(asked, self._server, main)) if touches else None)
+        again = steps.again(self._found.values(), self._chosen)
+        refused = refusals.rights(self._connection, self._found, again, self._server.user)
+        touches = writers.believes(self._connection.info.server_version) and not any(refused)
+        self._writers = Writers(self._touch if touches else None)
+
+    def _touch(self, tables: Collection[int]) -> None:
+        """Take tables out and put them in again. What it is that puts them in has changed then, and nothing else."""
+        self._planned = steps.again(self._found.values(), [table for table in self._chosen if table.oid in tables])
+        self._do()
+        self._remembered |= {t.oid: self._membership(t) or 0 for t in self._chosen if t.oid in tables}
+        if self._offsets is not None:
+            self._offsets.write_published(self._remembered, Group())
 
     def _do(self) -> None:
         if self._planned.transactions:
@@ -173,30 +184,36 @@ class Published:
                     "(or give it a primary key)",
                 )
 
-    def begin(self, offsets: OffsetsTopic, loaded: Loaded, later: Collection[int]) -> None:
+    def begin(self, offsets: OffsetsTopic, loaded: Loaded, later: Collection[int], *, compares: bool) -> None:
         """The stream begins: what it reads by is remembered. `later` are the tables that are still to be read, by OID.
 
-        A table that was out of the publication, while we ran or not, is to be read again.
+        A table that was out of the publication, or of the selection, while we ran or not, is to be read again
+        and compared; `compares`: those of `later` are in any case.
         """
         self._offsets = offsets
+        self._later = set(later)
         before = loaded.published
         for table in self._chosen:
             is_known = table.oid in before or (bool(before) and table.qualified_name in loaded.tables)
             then, now = before.get(table.oid, 0), self._membership(table) or 0
             # One that lost its identity: its inserts are still published, and the rest failed until it was moved.
             same = then == now or now < 0 < then
-            if is_known and not same and table.oid not in later:
+            if is_known and not same and not (compares and table.oid in later):
                 self.returned.append(table)
         waiting = {table.oid for table in self.returned}
         memberships = {table.oid: self._membership(table) for table in self._chosen}
         self._remembered = {oid: of for oid, of in memberships.items() if of is not None and oid not in waiting}
         # As they were: a crash on the way forgets none.
         self._remembered |= {oid: before.get(oid, 0) for oid in waiting}
+        # What becomes of one that has left is not read by us: it is to be compared when it comes back.
+        left = before.keys() - memberships.keys()
+        there = found.states(self._connection, self._names, left) if left else {}
+        self._remembered |= dict.fromkeys(left & there.keys(), 0)
         offsets.write_published(self._remembered, Group())
 
-    def was_told(self, table: Table) -> bool:
-        """Whether its inserts alone were published, so that the rest was known to be lost."""
-        return self._remembered.get(table.oid, 0) < 0
+    def is_forgiven(self, table: Table) -> bool:
+        """Whether to go on where it cannot be compared: what was lost was told, or it is read again anyway."""
+        return self._remembered.get(table.oid, 0) < 0 or table.oid in self._later
 
     def settled(self, table: Table) -> Group:
         """What the table missed is taken care of: it is remembered as it is. Returns what is to be waited for."""

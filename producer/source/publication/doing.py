@@ -41,18 +41,3 @@ def do(connection: Connection, server: Server, planned: Steps) -> None:
         except errors.Error:
             with explained(server, f"altering the publication {steps[0].publication}"):
                 raise
-
-
-def touch(connection: Connection, server: Server, name: str) -> None:
-    """Write the publication's row again, as it is: decoding forgets what it knew of who is published."""
-    with explained(server, f"altering the publication {name}"):
-        row = connection.execute(
-            b"SELECT concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END, "
-            b"CASE WHEN pubdelete THEN 'delete' END, CASE WHEN (to_jsonb(p) ->> 'pubtruncate')::boolean "
-            b"THEN 'truncate' END) FROM pg_catalog.pg_publication p WHERE pubname::text = %s",
-            (name,),
-        ).fetchone()
-        if row is not None:
-            connection.execute(
-                sql.SQL("ALTER PUBLICATION {} SET (publish = {})").format(sql.Identifier(name), sql.Literal(row[0]))
-            )

@@ -140,6 +140,17 @@ def leaving(publication: Publication, tables: Iterable[Table]) -> Steps:
     return Steps(tuple((Step("drop", publication.name, tuple(some)),) for some in _batches(named)))
 
 
+def again(publications: Iterable[Publication], tables: Sequence[Table]) -> Steps:
+    """Taking out and putting in, at once, those of these tables that the publications name."""
+    return Steps(
+        tuple(
+            (Step("drop", publication.name, tuple(some)), Step("add", publication.name, tuple(some)))
+            for publication in publications
+            for some in _batches(table for table in tables if table.oid in publication.members)
+        )
+    )
+
+
 def _due(one: Wanted, name: str, found: Mapping[str, Publication], names: Names) -> bool:
     """Whether a table is to be put into the publication of this name."""
     main, inserts = found.get(names.main), found.get(names.inserts)

@@ -47,9 +47,10 @@ def believes(version: int) -> bool:
 
 
 class Writers:
-    """Of the tables of one stream that are still to be read. `touch` writes the publication's row again."""
+    """Of the tables of one stream that are still to be read. `touch` takes tables out of the publication and puts
+    them in again, at once, which decoding does not overlook; None: the server needs none of it."""
 
-    def __init__(self, touch: Callable[[Connection], None] | None) -> None:
+    def __init__(self, touch: Callable[[Collection[int]], None] | None) -> None:
         self._touch = touch
         self._wait_for: dict[int, set[int]] = {}
         self._touched: set[int] = set()
@@ -74,7 +75,7 @@ class Writers:
         again = ended - touched
         if again and self._touch is not None:
             # What was committed before the touch may have been missed: it must be visible, too.
-            self._touch(connection)
+            self._touch(again)
             self._touched |= again
             self._look(connection, again)
         return table in self._gone

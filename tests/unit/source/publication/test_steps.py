@@ -6,7 +6,7 @@ import pytest
 
 from producer.events import Relation
 from producer.source.publication.found import Names
-from producer.source.publication.steps import Mode, Step, Steps, Wanted, leaving, steps, wanted
+from producer.source.publication.steps import Mode, Step, Steps, Wanted, again, leaving, steps, wanted
 from tests.publications import bare, publication, table
 from tests.publications import wanted as whole
 
@@ -90,6 +90,14 @@ def test_the_other_modes_make_it_or_nothing(mode: Mode, made: list[object]) -> N
 def test_leaving_names_only_what_is_a_member() -> None:
     """What a schema, or FOR ALL TABLES, brings in cannot be taken out."""
     assert _done(leaving(publication("p", 1), [table(1), table(2)])) == [[("drop", "p", [1])]]
+
+
+def test_again_is_one_transaction() -> None:
+    """A change of in between would be lost."""
+    found = [publication("p", 1, 3), publication("i", 2)]
+    assert _done(again(found, [table(1), table(2)])) == [
+        [("drop", "p", [1]), ("add", "p", [1])], [("drop", "i", [2]), ("add", "i", [2])],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
