@@ -181,6 +181,7 @@ def test_a_null_in_a_key_column(source: Source, command: Command) -> None:
     assert all(letter.key is None for letter in found)
 
 
+@pytest.mark.wal2json
 def test_a_key_that_wal2json_prints_as_null(source: Source, command: Command) -> None:
     """NaN in a numeric key: its letter does not disturb the rows that are read again with it."""
     source.execute("CREATE TABLE t (id numeric(4, 0) PRIMARY KEY, v float8)")

@@ -216,6 +216,7 @@ def test_confirmed_is_never_above_what_is_committed(source: Source, command: Com
     sink = KafkaSink(command.bootstrap_servers, client_id="test")
     offsets = OffsetsTopic(sink, "pg-producer-offsets", name=command.prefix, server=command.prefix)
     running = command.start("run", settings=ONCE)
+    running.wait_for("streaming")
     seen = set()
     try:
         for number in range(5):

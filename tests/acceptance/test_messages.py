@@ -109,6 +109,7 @@ def test_only_what_is_asked_for_is_carried(source: Source, command: Command) -> 
     assert len(messages(command)) == 6
 
 
+@pytest.mark.wal2json
 @pytest.mark.parametrize("transactional", [True, False])
 def test_content_that_is_no_text(source: Source, command: Command, transactional: bool) -> None:
     """Its bytes up to the first NUL, which is all that the plugin prints; what follows is carried."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests import harness
 from tests.harness import Command, Source, wait_for
 from tests.history import Case, History, allow_any, count
 
@@ -269,6 +270,9 @@ IN_A_TRANSACTION = {**FAMILIES, "enums": RENAMED_LABELS}
 
 def told(source: Source, cases: Sequence[Case]) -> Sequence[Case]:
     """Those that the server's plugin tells enough of."""
+    if harness.PLUGIN == "pgoutput":
+        # A table that is made anew has to be published first: what was done to it before comes by a snapshot.
+        cases = [case for case in cases if case.name != "remade"]
     return cases if source.major() > 13 else [case for case in cases if case.name not in KEY_CHANGES]
 
 

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer.acks import Group
-from producer.decode import copytext, wal2json
+from producer.decode import copytext, pgoutput, wal2json
+from producer.decode.rewording import Rewording
 from producer.decode.type_names import TypeNames
 from producer.errors import DecodeError, OperatorError
 from producer.events import Relation
@@ -27,7 +28,7 @@ from producer.sink.protocol import RawRecord
 from producer.sink.reader import Record, TopicReader
 from producer.source.replication import KEEPALIVE, ReplicationStream, data_start, sent_us
 from producer.source.wire import Server
-from tests import builds
+from tests import builds, tuples
 from tests.budget import examples
 from tests.connector import StillClock
 from tests.golden.capture import FOLDER, Captured
@@ -69,6 +70,29 @@ def test_the_general_path_reads_or_refuses(message: bytes) -> None:
     with contextlib.suppress(DecodeError, wal2json.NoTypeOids):
         wal2json.decode(message)
     assert isinstance(wal2json.head(message, 0), str)
+
+
+_TOLD = tuples.relation(7, "public", "t", [("id", 23, True), ("v", 25, False)])
+_TUPLES = [
+    tuples.begin(), tuples.commit(), _TOLD, tuples.insert(7, [b"1", None]),
+    tuples.update(7, [b"2", b"x"], [b"1", None]), tuples.delete(7, [b"1", None]), tuples.truncate(7),
+    tuples.message("p", b"c"),
+]  # fmt: skip
+
+
+@settings(max_examples=examples(400))
+@given(message=st.binary(max_size=60) | _broken(_TUPLES))
+def test_pgoutput_s_messages_are_read_or_refused(message: bytes) -> None:
+    """By themselves, and in wal2json's words: a row that is given is one that the general path reads."""
+    with contextlib.suppress(DecodeError):
+        pgoutput.decode(message)
+    rewording = Rewording(lambda _told: (), header=25)
+    assert not list(rewording.read(tuples.framed(_TOLD), b""))
+    with contextlib.suppress(DecodeError):
+        for part in rewording.read(tuples.framed(message), b',"xid":1,"lsn":"'):
+            if isinstance(part, bytes):
+                wal2json.decode(part, 25)
+    assert isinstance(list(rewording.ahead([tuples.framed(message)], b',"xid":1,"lsn":"')), list)
 
 
 @settings(max_examples=examples(200))
