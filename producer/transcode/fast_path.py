@@ -159,7 +159,7 @@ class FastPath:
         next_lsn: cython.longlong
         if not matches(message, _HEADER, b'{"action":"B","xid":'):
             return False
-        while 48 <= message[at] <= 57 and xid <= 0xFFFF_FFFF:
+        while at < len(message) and 48 <= message[at] <= 57 and xid <= 0xFFFF_FFFF:
             xid = xid * 10 + (message[at] - 48)
             at += 1
         if at == _ACTION + 9 or xid > 0xFFFF_FFFF or not matches(message, at, b',"timestamp":"'):

@@ -48,7 +48,7 @@ def test_from_nothing_to_a_lost_slot(source: Source, command: Command) -> None:
     limited = status(command, slot_max_retained_bytes=1)
     assert limited["wal_budget"]["limit"] == "slot.max.retained.bytes"
     assert limited["wal_budget"]["safe_bytes"] < 0
-    assert {finding["name"] for finding in limited["findings"]} == {"slot", "wal budget"}
+    assert {finding["name"] for finding in limited["findings"]} == {"slot", "retained WAL"}
 
     source.execute(f"SELECT pg_drop_replication_slot('{source.slot}')")
     lost = status(command)
