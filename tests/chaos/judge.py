@@ -231,7 +231,11 @@ class _Order:
 def _same(one: _Event, other: _Event) -> bool:
     a: Any = one.record.value
     b: Any = other.record.value
-    return one.op == other.op and all(normal(a[side] or {}) == normal(b[side] or {}) for side in ("before", "after"))
+    pairs = [(normal(a[side] or {}), normal(b[side] or {})) for side in ("before", "after")]
+    if one.op == other.op == "d":
+        # The log names its key alone: behind a schema change it comes again with the columns of then, which are null.
+        pairs = [({**dict.fromkeys(y), **x}, {**dict.fromkeys(x), **y}) for x, y in pairs]
+    return one.op == other.op and all(x == y for x, y in pairs)
 
 
 def _stale(verdict: Verdict, events: Sequence[_Event]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -98,3 +99,16 @@ def test_what_was_not_committed_or_is_told_otherwise_is_seen() -> None:
     assert not _judged(ROW, FIRST, SECOND, ("u", 1, 9, 30, 1), last=9).good
     assert not _judged(ROW, FIRST, SECOND, THIRD, last=4).good
     assert not _judged(ROW, FIRST, SECOND, ("u", 1, 7, 20, 1), THIRD).good
+
+
+def test_a_delete_that_comes_again_may_know_a_new_column() -> None:
+    """The log names its key alone: the column is null. One that is not, or another operation's, is another content."""
+    for op, extra, same in (("d", None, True), ("d", 7, False), ("u", None, False)):
+        records = _records([ROW, FIRST, SECOND, ("u", 1, 3, 30, 1), ("u", 1, 3, 30, 1)])
+        for record, more in zip(records[-2:], ({}, {"extra": extra}), strict=True):
+            value: Any = record.value
+            value["op"], value["before"] = op, {"id": 1, **more}
+        tables: State = {"orders": {} if op == "d" else {(1,): {"id": 1, "version": 3}}, "lines": {}, "notes": {}}
+        made = [*MADE[:2], _made(30, Change("orders", op, (1,), 3))]
+        verdict = judge(tables, records, made, [], [Round("one", {PLACE: 99}, 99)])
+        assert any("another content" in one for one in verdict.differences) != same, (op, extra)
