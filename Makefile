@@ -13,7 +13,7 @@ setup: .venv/ready ## packages, Python environment, compiled transcoder
 	@sh dev/setup.sh
 
 .venv/built: .venv/ready $(TRANSCODER)
-	@$(PYTHON) setup.py --quiet build_ext --inplace
+	@$(PYTHON) setup.py --quiet build_ext --inplace --parallel 2
 	@touch $@
 
 build: .venv/built ## compile the transcoder
