@@ -30,6 +30,7 @@ class Scrape:
     """The address of a run with `http.listen=127.0.0.1:0`: it says which port it has."""
 
     def __init__(self, running: Running, login: str | None = None) -> None:
+        self._running = running
         running.wait_for("answering over HTTP")
         found = re.search(r"http://127\.0\.0\.1:\d+", running.stderr)
         assert found, running.stderr
@@ -47,6 +48,8 @@ class Scrape:
         except urllib.error.HTTPError as error:
             with error:
                 return Reply(error.code, error.read().decode(), error.headers)
+        except urllib.error.URLError as error:
+            raise AssertionError(f"{error}; exit {self._running.process.poll()}: {self._running.stderr}") from error
 
     def status(self) -> Any:
         """status.json."""
