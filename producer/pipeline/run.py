@@ -243,6 +243,8 @@ class Runner:
         offsets.ensure(create=True)
         # What a dead predecessor's open transaction hides is seen once that was ended: `exactly_once.own`.
         loaded = offsets.load(_LOAD_SECONDS, stable=sink.transactions is not None)
+        # Where the log ends, now: another who still reads may have stored a position behind where it ended before.
+        identity = slot.identify(connection)
         if published is None:
             return Source(connection, identity, found, loaded)
         published.make(loaded)
