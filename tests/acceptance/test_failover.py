@@ -82,7 +82,7 @@ def test_the_stream_goes_on_at_the_promoted_standby(stack: Stack, servers: tuple
     source = Source(primary, f"t{secrets.token_hex(5)}")
     source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (0)")
     command = Command(stack, source, tmp_path)
-    in_step = f"SELECT FROM pg_replication_slots WHERE slot_name = '{source.slot}' AND synced AND NOT temporary"
+    in_step = f"SELECT 1 FROM pg_replication_slots WHERE slot_name = '{source.slot}' AND synced AND NOT temporary"
     with closing(Link(primary.postgres_port)) as link:
         running = command.start(
             "run", settings={"database.port": link.port, "slot.failover": "true", "errors.retry.delay.max.ms": 500}
