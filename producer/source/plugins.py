@@ -17,7 +17,6 @@ from producer.source import platform as platforms
 from producer.source.platform import GENERIC, Platform
 from producer.source.wire import PGOUTPUT, Connection
 
-PLUGINS = ("wal2json", "pgoutput")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _ALLOWED = "output_plugin_libraries"
 _PGOUTPUT_SINCE = 100000

@@ -106,3 +106,13 @@ def test_a_table_that_was_left_out_for_a_while(source: Source, command: Command)
     sent = len(command.records("public.a"))
     assert command.run("run", "--once").returncode == 0
     assert len(command.records("public.a")) == sent
+    # A comparison needs all rows: refused before anything is stored, and the next start without it goes on.
+    assert command.run("run", "--once", settings=without).returncode == 0
+    override: dict[str, object] = {
+        "snapshot.select.statement.overrides": "public.a",
+        "snapshot.select.statement.overrides.public.a": "SELECT * FROM public.a WHERE id > 1",
+    }
+    refused = command.run("run", "--once", settings=override)
+    assert refused.returncode == 3
+    assert "SELECT of its own" in refused.stderr
+    assert command.run("run", "--once").returncode == 0

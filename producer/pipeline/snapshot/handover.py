@@ -121,6 +121,9 @@ class Handover:
             return Start(stored, [])
         self._marks.left(loaded, names)
         if back:
+            # Every table that is read now is compared then: refused before anything says so.
+            for table in filter(self._tables.keyed, wanted):
+                topic_keys.demand_whole(self._connector.settings, table)
             stored = self._back(stored, [table for table in wanted if table.qualified_name in back])
         repeated = [table.qualified_name for table in wanted if not self._tables.keyed(table)]
         if repeated and stored.snapshot == "running" and not again and self._sink.transactions is None:
