@@ -219,11 +219,12 @@ class Command:
         return running
 
     def end(self) -> None:
-        """Leave nothing running."""
+        """Leave nothing running; pytest shows what they said beside a failure."""
         for running in self._running:
             if running.process.poll() is None:
                 running.process.kill()
                 running.process.wait(10)
+            print(f"{running.log.name}:\n{running.stderr[-8000:]}")
 
     def records(self, table: str | None = None) -> list[Record]:
         """All records of the tables' topics, or of one table's, in their topics' order."""

@@ -214,7 +214,7 @@ class Runner:
         relations = tables.remember(connection)
         if not self._looked:
             # Whichever of them a predecessor has produced: it cannot be asked.
-            self._unseen.update(visibility.running(visibility.snapshot(connection)))
+            self._unseen.update(visibility.not_visible(connection))
             self._looked = True
         preflight.demand(preflight.rights(connection, chosen, relations, self._server.user))
         preflight.demand(columns.refused(connection, self._server, self._settings, chosen, relations))

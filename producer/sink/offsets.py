@@ -176,7 +176,7 @@ class OffsetsTopic:
     def _parse(self, record: RawRecord, form: type[Form]) -> Form:
         try:
             return msgspec.json.decode(record.value or b"", type=form)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             key = (record.key or b"").decode(errors="replace")
             raise OperatorError(
                 f"topic {self.topic} [{record.partition}], offset {record.offset}, key {key}: the value "
@@ -203,5 +203,5 @@ def _relation(value: bytes | None) -> Relation | None:
     """A stored shape. One of another release's form is as good as none: the catalogue tells of now."""
     try:
         return None if value is None else msgspec.json.decode(value, type=Relation)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None

@@ -35,9 +35,24 @@ def flush_lsn(connection: Connection) -> Lsn:
 
 
 def running(taken: str) -> set[int]:
-    """The transactions (32 bits) that run in a snapshot."""
+    """The transactions (32 bits) that run in a snapshot, of all databases; those behind its xmax are not named."""
     _, _, ids = taken.split(":")
     return {int(xid) & _XID_MASK for xid in ids.split(",") if xid}
+
+
+def not_visible(connection: Connection) -> set[int]:
+    """The transactions (32 bits) of this database that are not visible yet, whether in the log or not.
+
+    Not from a snapshot: it names none that began behind the last one that ended, and those of other databases.
+    PostgreSQL manual, "pg_stat_activity" (its backend_xid is shown to every role) and "pg_prepared_xacts",
+    asked in this order: a transaction that is prepared goes from the first to the second.
+    """
+    rows = connection.execute(
+        b"SELECT backend_xid::text FROM pg_stat_activity"
+        b" WHERE backend_xid IS NOT NULL AND (datname = current_database() OR datname IS NULL)"
+        b" UNION ALL SELECT transaction::text FROM pg_prepared_xacts WHERE database = current_database()"
+    )
+    return {int(str(xid)) for (xid,) in rows}
 
 
 def unfinished(xid: int, taken: str) -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Command, Source, folded, wait_for
+from dev.stack import Stack
+from tests.harness import Command, Source, folded, source_of, wait_for
 from tests.writers import Writers, judge
 
 
@@ -28,6 +29,21 @@ def test_a_slot_that_existed_before_is_read_under_load(source: Source, command: 
     assert running.stop() == 0, running.stderr
     records = judge(source, command)
     assert {record.value["source"]["snapshot"] for record in records if record.value} == {"incremental", "false"}
+
+
+def test_a_transaction_of_another_database_is_not_waited_for(stack: Stack, source: Source, command: Command) -> None:
+    """Contract 4: one that runs when we start may be a predecessor's event, but never one of another database."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY)",
+        f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')",
+        "INSERT INTO t VALUES (1)",
+    )
+    with source_of(stack, f"{source.name}_other") as other, other.connect() as writer, writer.transaction():
+        writer.execute("CREATE TABLE o (id int)")
+        source.execute("INSERT INTO t VALUES (2)")
+        done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    assert {"c", "r"} == {record.value["op"] for record in list[Any](command.records("public.t"))}
 
 
 def test_a_table_renamed_into_the_selection_under_load(source: Source, command: Command) -> None:

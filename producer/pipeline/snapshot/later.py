@@ -24,8 +24,9 @@ from producer.source.wire import Connection, Server, connect, explained
 
 _log = observe.logger("producer.later")
 
-# How far behind a stream that is caught up may be.
+# How far behind a stream that is caught up may be; further, the longer a table has waited for one that never is.
 _BEHIND_SECONDS = 1.0
+_BEHIND_SHARE = 0.5
 # Between two tries of a reading that found the table locked, or transactions not visible yet.
 _PAUSE_SECONDS = 0.2
 _LOCK_TIMEOUT = "500ms"
@@ -80,6 +81,14 @@ def _digest(key: bytes) -> bytes:
     return blake2b(key[_FRAME:], digest_size=16).digest()
 
 
+def near_enough(behind: float, waited: float) -> bool:
+    """Whether a stream `behind` seconds behind counts as caught up for a table that has `waited` that many.
+
+    A reading is right however far the stream is behind, but holds its snapshot open for as long.
+    """
+    return behind <= max(_BEHIND_SECONDS, waited * _BEHIND_SHARE)
+
+
 class LaterReadings:
     """The tables of one stream that are still to be read, one after the other, a chunk whenever the stream caught up.
 
@@ -114,6 +123,7 @@ class LaterReadings:
         self._ready = ready
         self._probe: tuple[Lsn, float] | None = None
         self._not_before = 0.0
+        self._turn_since: float | None = None
         self._waiting_since: float | None = None
         self.reading: Reading | None = None
 
@@ -132,8 +142,10 @@ class LaterReadings:
         now = self._clock.monotonic()
         if not self._wanted or (self.reading is not None and self.reading.due) or now < self._not_before:
             return
+        if self._turn_since is None:
+            self._turn_since = now
         if self._probe is not None and streamed >= self._probe[0]:
-            caught_up = now - self._probe[1] <= _BEHIND_SECONDS
+            caught_up = near_enough(now - self._probe[1], now - self._turn_since)
             self._probe = None
             if caught_up and self.reading is not None:
                 self.reading.due = True
@@ -177,6 +189,7 @@ class LaterReadings:
                     # Its rule holds for the chunks that wait, too: what it does not show is noted.
                     reading.due = False
                     self.reading = reading
+                    self._turn_since = None
                 if not self._wanted:
                     _log.info("the snapshot is complete")
         finally:
@@ -226,12 +239,13 @@ class LaterReadings:
         hidden = [xid for xid in self._unseen if visibility.unfinished(xid, snapshot)]
         if hidden:
             self._worry(
-                "transactions are in the log and not visible yet",
-                "does a commit wait for a synchronous standby that is away?",
+                "transactions that may be in the stream are not visible yet",
+                "SELECT pid, xact_start, wait_event, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL;  "
+                "-- those of this database have run since our start, or wait for a synchronous standby that is away",
                 transactions=len(hidden),
             )
             return None
-        self._waiting_since = None
+        self._turn_since = self._waiting_since = None
         return Reading(unread, self._topic(table), self._keyed(table), reader, snapshot, at, taken)
 
     def _worry(self, why: str, remedy: str, **more: object) -> None:

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from producer.lsn import Lsn
-from producer.pipeline.snapshot.later import Reading
+from producer.pipeline.snapshot.later import Reading, near_enough
 from producer.pipeline.snapshot.unread import Unread
 from producer.source import visibility
 from producer.source.catalog import Table
@@ -66,3 +66,10 @@ def test_who_runs_in_a_snapshot() -> None:
     assert visibility.running("100:105:101,103") == {101, 103}
     assert visibility.running("4294967290:4294967306:4294967301") == {5}
     assert visibility.running("100:100:") == set()
+
+
+def test_a_stream_that_is_always_behind_keeps_no_table_waiting_for_ever() -> None:
+    """Contract 4: at once when it is not; after as long again as it is behind otherwise."""
+    assert near_enough(0.9, waited=0)
+    assert not near_enough(3, waited=5)
+    assert near_enough(3, waited=6)
