@@ -2,6 +2,9 @@
 PYTHON := .venv/bin/python
 TRANSCODER := $(wildcard producer/transcode/*.py producer/transcode/*.pxd)
 
+# Bytecode is kept whatever the shell says: a test starts the command, which would compile the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup build stack stop lint format types test unit plugins golden matrix downstream smoke chaos chaos-short bench bench-peers plot demo picture screenshot clean
 
 help: ## this list
