@@ -160,7 +160,7 @@ class Runner:
             stack.callback(registry.close)
             source = self._look(stack, sink, registry, offsets, tables)
             connector.dead_letters.ensure([tables.topic(table.schema, table.name) for table in tables.chosen])
-            marks = Marks(offsets, source.identity)
+            marks = Marks(offsets, source.identity, source.loaded.tables)
             if self._settings.replication_method == "FULL_TABLE":
                 FullTableRun(
                     connector=connector, source=source, tables=tables, sink=sink, offsets=offsets, marks=marks,

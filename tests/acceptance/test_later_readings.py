@@ -132,3 +132,22 @@ def test_a_table_that_was_left_out_for_a_while(source: Source, command: Command)
     assert refused.returncode == 3
     assert "SELECT of its own" in refused.stderr
     assert command.run("run", "--once").returncode == 0
+
+
+def test_a_table_that_was_called_otherwise_for_a_while(source: Source, command: Command) -> None:
+    """Never lose: what was changed under a name that is not selected, while we ran, comes with a comparison."""
+    source.execute("CREATE TABLE a (id int PRIMARY KEY, v int)", "CREATE TABLE b (id int PRIMARY KEY)")
+    source.execute("INSERT INTO a VALUES (1, 1), (2, 2)", "INSERT INTO b VALUES (1)")
+    running = command.start("run", settings={"table.include.list": "public.a,public.b"})
+    running.wait_for("streaming")
+    source.execute("INSERT INTO a VALUES (4, 4)", "ALTER TABLE a RENAME TO hidden")
+    running.wait_for("tables left the selection")
+    source.execute("UPDATE hidden SET v = 10 WHERE id = 1", "DELETE FROM hidden WHERE id = 2")
+    source.execute("ALTER TABLE hidden RENAME TO a", "INSERT INTO a VALUES (3, 3)")
+
+    def same() -> bool:
+        (rows,) = folded(command.records("public.a")).values()
+        return sorted(row["v"] for row in rows.values()) == [3, 4, 10]
+
+    wait_for(same, what="the topic to be the table")
+    assert running.stop() == 0, running.stderr

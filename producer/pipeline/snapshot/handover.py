@@ -119,7 +119,7 @@ class Handover:
         # Interrupted, or tables came into the selection since. Without a snapshot at all, none is due.
         if stored.snapshot is None or not wants_rows:
             return Start(stored, [])
-        self._marks.left(loaded, names)
+        self._marks.left(loaded.tables.keys() - names)
         if back:
             # Every table that is read now is compared then: refused before anything says so.
             for table in filter(self._tables.keyed, wanted):

@@ -5,11 +5,11 @@ Room: pipeline (IO through the stages it is given). docs/DESIGN.md, "Snapshot".
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from producer.acks import Tracker
-from producer.lsn import Lsn
+from producer.lsn import ZERO, Lsn
 from producer.pipeline.snapshot.unread import Unread
 from producer.sink.offsets import ChunkMark, Loaded, OffsetsTopic, TableMark
 from producer.source.catalog import Table
@@ -20,9 +20,10 @@ from producer.source.slot import Identity
 class Marks:
     """Writes the marks of one session. Data acked, then the mark: it never speaks of a row that may be missing."""
 
-    def __init__(self, offsets: OffsetsTopic, identity: Identity) -> None:
+    def __init__(self, offsets: OffsetsTopic, identity: Identity, tables: Mapping[str, TableMark]) -> None:
         self._offsets = offsets
         self._identity = identity
+        self._tables = dict(tables)
         self.tracker = Tracker()
         """The marks under way."""
 
@@ -56,30 +57,34 @@ class Marks:
     def table(self, unread: Unread, position: Lsn) -> None:
         """All rows of the table are acked: one mark takes the place of its chunks'."""
         mark = TableMark(rows=unread.rows, position=position, filenode=unread.filenode)
-        group = self.tracker.open()
-        self._offsets.write_mark(unread.table.qualified_name, mark, group)
-        self.tracker.close(group)
+        self._write_table(unread.table.qualified_name, mark)
         self.forget(unread)
 
-    def left(self, loaded: Loaded, chosen: Collection[str]) -> None:
-        """Tables that were read and are not selected any more: when they come back, they are to be compared."""
-        for name, mark in loaded.tables.items():
-            if name not in chosen and not mark.left:
-                group = self.tracker.open()
-                self._offsets.write_mark(name, replace(mark, left=True), group)
-                self.tracker.close(group)
+    def left(self, names: Iterable[str]) -> None:
+        """Tables that are not selected any more, read or not: when they come back, they are compared."""
+        for name in names:
+            mark = self._tables.get(name) or TableMark(rows=0, position=ZERO, filenode=0)
+            if not mark.left:
+                self._write_table(name, replace(mark, left=True))
 
     def unmark(self, table: Table) -> None:
         """The table is to be read again."""
-        group = self.tracker.open()
-        self._offsets.write_mark(table.qualified_name, None, group)
-        self.tracker.close(group)
+        self._write_table(table.qualified_name, None)
 
     def forget(self, unread: Unread) -> None:
         """The marks of the table's chunks say nothing any more."""
         for chunk in unread.marks:
             self._write_chunk(unread.table.qualified_name, chunk, None)
         unread.marks.clear()
+
+    def _write_table(self, table: str, mark: TableMark | None) -> None:
+        if mark is None:
+            self._tables.pop(table, None)
+        else:
+            self._tables[table] = mark
+        group = self.tracker.open()
+        self._offsets.write_mark(table, mark, group)
+        self.tracker.close(group)
 
     def _write_chunk(self, table: str, chunk: Chunk, mark: ChunkMark | None) -> None:
         group = self.tracker.open()

@@ -108,6 +108,7 @@ class StreamLoop:
         self._flushed_at = 0.0
         self._hurries = not settings.producer_override.keys() & _LINGER_KEYS
         self._tables = tables
+        self._marks = marks
         self._published = published
         self._catalog = catalog
         self._looked_at = self._clock.monotonic()
@@ -340,21 +341,26 @@ class StreamLoop:
                 self._upkeep.commit(self._exactly)
 
     def _look_for_tables(self) -> None:
-        """A table that appears in the selection is copied and streamed: by beginning again from here."""
+        """Whoever comes into the selection is copied and streamed, whoever leaves it marked: by beginning again."""
         now = self._clock.monotonic()
         if now - self._looked_at < _LOOK_SECONDS or self._transactions.open:
             return
         self._looked_at = now
         with explained(self._server, "looking for new tables"):
             shown = visibility.snapshot(self._catalog)
-            grown = self._tables.grown(self._catalog)
+            came, left = self._tables.moved(self._catalog)
             altered = self._published is not None and self._published.changed(self._catalog)
         self._comparisons.lost()
         unseen = self._connector.unseen
         unseen.difference_update([xid for xid in unseen if not visibility.unfinished(xid, shown)])
-        if grown and self._target is None:
-            _log.info("tables appeared in the selection", tables=[table.qualified_name for table in grown])
-            self._reached = True
+        if self._target is None:
+            if came:
+                _log.info("tables appeared in the selection", tables=[table.qualified_name for table in came])
+            if left:
+                # What is changed until they are back, which may be at once, is in no stream.
+                self._marks.left(left)
+                _log.info("tables left the selection", tables=sorted(left))
+            self._reached |= bool(came or left)
         if altered and self._target is None:
             _log.info("the publication, or the identity of a table in it, has changed")
             self._reached = True

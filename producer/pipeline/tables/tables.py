@@ -165,12 +165,11 @@ class Tables:
             self._memory.note(relation)
         self.plans.expect(relation for names, relation in self._steady.items() if names not in self._shapes)
 
-    def grown(self, connection: Connection) -> list[Table]:
-        """The tables that appeared in the selection since it was read, and partitions that were attached."""
+    def moved(self, connection: Connection) -> tuple[list[Table], set[str]]:
+        """Tables that came into the selection since it was read, attached partitions too; names that left it."""
         names = catalog.names(connection)
         if names == self._looked_at:
-            return []
-        known = {(table.oid, table.schema, table.name) for table in self.chosen}
+            return [], set()
         every = catalog.tables(connection)
         selected = catalog.selected(every, self._settings.wants_table)
         leaves = catalog.leaves(every, self.chosen)
@@ -179,10 +178,11 @@ class Tables:
         self._leaves |= leaves.keys() - attached
         # Asked before the tables were: what changed in between is seen the next time.
         self._looked_at = names
-        return [
-            *(table for table in selected if (table.oid, table.schema, table.name) not in known),
-            *(table for table in every if table.oid in attached),
-        ]
+        known = {(table.oid, table.schema, table.name) for table in self.chosen}
+        came = [table for table in selected if (table.oid, table.schema, table.name) not in known]
+        left = {table.qualified_name for table in self.chosen} - {table.qualified_name for table in selected}
+        # Without any table there is no beginning again: what is in the log of them still goes out.
+        return [*came, *(table for table in every if table.oid in attached)], left if selected else set()
 
     def logged(self) -> list[tuple[str, str]] | None:
         """The names to ask the plugin for; None: all of them, to be sifted by `wants`.
