@@ -163,6 +163,7 @@ def tail(settings: Settings, tables: tuple[str, ...], more: tuple[str, ...], onc
 
 
 @cli.group(invoke_without_command=True)
+@_version()
 @click.pass_context
 def slot(context: click.Context) -> None:
     """The replication slot."""

@@ -16,6 +16,7 @@ from producer.errors import (
     AnotherRun,
     KafkaUnavailable,
     PublicationLost,
+    RegistryUnavailable,
     RetentionExceeded,
     SlotInUse,
     SlotLost,
@@ -89,6 +90,10 @@ class Runner:
         """Whether the plugin was found to print no type OIDs (wal2json 2.3)."""
         self._failing_since: float | None = None
         self._attempt = 0
+        self._recovers = False
+        """Whether the server has talked to us since the last fault."""
+        self._unanswered: int | None = None
+        """How many answers of the registry there had been when it was the last fault; None: it was not."""
         self._said_at = 0.0
         self._doubts: set[str] = set()
         self._looked = False
@@ -270,8 +275,15 @@ class Runner:
         self._recovered()
 
     def _recovered(self) -> None:
-        self._failing_since = None
-        self._attempt = 0
+        self._recovers = True
+
+    def _still_fails(self, error: TemporaryError | SlotLost) -> bool:
+        """Whether this is the fault of before. That the server talks says nothing of a registry."""
+        before, self._unanswered = self._unanswered, None
+        if isinstance(error, RegistryUnavailable):
+            self._unanswered = self.counters.registry.by_outcome["answered"]
+        recovers, self._recovers = self._recovers, False
+        return not recovers or (before is not None and before == self._unanswered)
 
     def _note(self, error: TemporaryError | SlotLost, now: float) -> None:
         """For whoever asks how we are. Waiting for a slot that another reads is no fault: we stand by."""
@@ -291,6 +303,9 @@ class Runner:
             TemporaryError, SlotLost: the time is over; it is the error that was given.
         """
         now = self._clock.monotonic()
+        if not self._still_fails(error):
+            self._failing_since = None
+            self._attempt = 0
         if self._failing_since is None:
             self._failing_since = now
         limit = self._settings.errors_retry_timeout

@@ -36,13 +36,16 @@ SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, c.relkind::
  ORDER BY n.nspname, c.relname
 """
 
+# A table without columns gives one row, of nulls, once it has rows: its first column may be its key, which a registry
+# would refuse beside a schema that was registered for nothing.
 _COLUMNS = """
-SELECT a.attrelid::bigint AS relation, a.attname AS name, a.attnum::int AS attnum,
+SELECT c.oid::bigint AS relation, a.attname AS name, a.attnum::int AS attnum,
        a.atttypid::bigint AS type, a.atttypmod AS typmod, a.attndims::int AS dimensions,
        a.attnotnull AS not_null, a.attstorage::text AS storage, {generated} AS generated
-  FROM pg_catalog.pg_attribute a
- WHERE a.attrelid = ANY (%s) AND a.attnum > 0 AND NOT a.attisdropped
- ORDER BY a.attrelid, a.attnum
+  FROM pg_catalog.pg_class c
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE c.oid = ANY (%s) AND (a.attnum IS NOT NULL OR pg_relation_size(c.oid) > 0)
+ ORDER BY c.oid, a.attnum
 """
 
 # Every unique index that could be a key, with its columns in key order.
@@ -168,9 +171,11 @@ def relations(connection: Connection, chosen: Sequence[Table], settings: Setting
     key_count = "indnkeyatts" if version >= _INCLUDED_COLUMNS_SINCE else "indnatts"
     columns = _by_relation(_rows(connection, _COLUMNS.format(generated=generated), oids))
     indexes = _by_relation(_rows(connection, _INDEXES.format(key_count=key_count), oids))
-    by_oid = pg_types.types(connection, {row.type for rows in columns.values() for row in rows})
+    by_oid = pg_types.types(connection, {row.type for rows in columns.values() for row in rows if row.type is not None})
     shapes = {}
     for table in chosen:
+        if table.oid not in columns:
+            continue
         own = tuple(
             Column(
                 name=row.name,
@@ -183,12 +188,11 @@ def relations(connection: Connection, chosen: Sequence[Table], settings: Setting
                 generated="stored" if row.generated == "s" else "",
             )
             for row in columns[table.oid]
-            if row.generated not in unlogged
+            if row.name is not None and row.generated not in unlogged
         )
-        if own:
-            relation = _relation(table, own, indexes[table.oid])
-            # A partition is chosen from under its root's name: `as_partition`.
-            shapes[table.oid] = relation if table.is_partition else selection.chosen(relation, settings)
+        relation = _relation(table, own, indexes[table.oid])
+        # A partition is chosen from under its root's name: `as_partition`.
+        shapes[table.oid] = relation if table.is_partition else selection.chosen(relation, settings)
     return shapes
 
 

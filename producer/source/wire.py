@@ -41,8 +41,11 @@ SESSION = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "lc_monetary": "C",
+    "quote_all_identifiers": "off",
     "search_path": "",
     "row_security": "off",
+    # Our own statements have backslashes in their texts.
+    "standard_conforming_strings": "on",
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -57,7 +60,9 @@ PUBLICATION_LOST = (
     " again"
 )
 """What to do when the log knows no publication of ours."""
-_IDLE_SESSION_TIMEOUT_SINCE = 140000
+# Limits that an older server does not know, by the version that brought them: a snapshot's transaction is long, and the
+# server decodes in transactions too.
+_LIMITS_SINCE = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
 _GUARD_SECONDS = 1.0
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -177,8 +182,9 @@ def connect_replication(server: Server) -> Connection:
 
 
 def _pin(connection: Connection) -> None:
-    if connection.info.server_version >= _IDLE_SESSION_TIMEOUT_SINCE:
-        connection.pgconn.exec_(b"SET idle_session_timeout = 0")
+    for limit, since in _LIMITS_SINCE.items():
+        if connection.info.server_version >= since:
+            connection.pgconn.exec_(f"SET {limit} = 0".encode())
 
 
 @contextmanager

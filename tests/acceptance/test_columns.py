@@ -173,3 +173,15 @@ def test_partitions_follow_their_root(source: Source, command: Command) -> None:
     assert [after for _, _, _, after in events(command, "public.t")] == [
         {"id": 1, "mail": "**", "n": 1}, {"id": 1, "mail": "**", "n": 2}, {"id": 11, "mail": "**", "n": 11},
     ]  # fmt: skip
+
+
+def test_a_table_without_columns(source: Source, command: Command) -> None:
+    """Its rows are events of no columns; one without rows waits for its columns, which may be its key."""
+    source.execute("CREATE TABLE bare ()", "CREATE TABLE later ()", "INSERT INTO bare DEFAULT VALUES")
+    once(command, {})
+    source.execute(
+        "INSERT INTO bare DEFAULT VALUES", "ALTER TABLE later ADD id int PRIMARY KEY", "INSERT INTO later VALUES (1)"
+    )
+    once(command, {})
+    assert events(command, "public.bare") == [("r", None, None, {}), ("c", None, None, {})]
+    assert events(command, "public.later")[0] == ("c", {"id": 1}, None, {"id": 1})

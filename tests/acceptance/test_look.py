@@ -28,6 +28,11 @@ def test_help_and_version_everywhere(command: Command, name: str) -> None:
     assert "(transcoder compiled)" in version.stdout
 
 
+def test_a_group_of_commands_tells_its_version_too(command: Command) -> None:
+    """`slot --version`, as everywhere."""
+    assert command.run("slot", "--version").stdout == command.run("--version").stdout
+
+
 @pytest.mark.parametrize("arguments", [("worker",)])
 def test_what_is_not_there_yet_says_so(command: Command, arguments: tuple[str, ...]) -> None:
     """Exit 2, and what to do meanwhile."""

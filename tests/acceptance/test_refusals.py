@@ -158,6 +158,15 @@ def test_kafka_or_registry_away_at_the_start(source: Source, command: Command) -
     assert source.confirmed_lsn() is None
 
 
+def test_registry_away_while_the_stream_goes_on(source: Source, command: Command) -> None:
+    """Exit 5 in bounded time: that PostgreSQL talks is no answer of the registry's."""
+    source.execute(TABLE)
+    assert command.run("run", "--once").returncode == 0
+    source.execute("CREATE TABLE later (id int PRIMARY KEY)")
+    settings: dict[str, object] = {"schema.registry.url": "http://127.0.0.1:1", "errors.retry.timeout": 1500}
+    refused(command, 5, "schema.registry.url", settings=settings)
+
+
 def test_a_topic_that_is_missing_and_may_not_be_made(source: Source, command: Command) -> None:
     """Exit 3, the topic named."""
     source.execute(TABLE)
