@@ -12,6 +12,7 @@ import click
 
 from producer.commands.checks import kafka, schemas
 from producer.commands.checks.source import SourceChecks
+from producer.display import printable
 from producer.errors import Verdict
 from producer.findings import Finding
 from producer.settings import Settings
@@ -35,9 +36,9 @@ def check(settings: Settings, *, as_json: bool) -> int:
 
 
 def _print(finding: Finding) -> None:
-    click.echo(f"{_MARKS[finding.status]:8} {finding.title}: {finding.detail}")
+    click.echo(f"{_MARKS[finding.status]:8} {printable(f'{finding.title}: {finding.detail}')}")
     if finding.remedy and finding.status != "ok":
-        click.echo(f"{'':8}   remedy: {finding.remedy}")
+        click.echo(f"{'':8}   remedy: {printable(finding.remedy)}")
 
 
 def _all(settings: Settings) -> Iterator[Finding]:

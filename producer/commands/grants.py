@@ -60,6 +60,35 @@ SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO wanted
         CONTINUE WHEN wanted IS NULL;
         EXECUTE format('GRANT SELECT (%s) ON %I.%I TO %I', wanted, t.nspname, t.relname, {role});"""
 
+# Where every table of a schema is selected, whole: a later one is readable from its making on.
+_LATER = """
+DO $later$
+DECLARE
+    t record;
+BEGIN
+    FOR t IN
+        SELECT n.nspname, r.rolname, pg_has_role(r.oid, 'USAGE') AS ours
+          FROM pg_catalog.pg_namespace n CROSS JOIN pg_catalog.pg_roles r
+         WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+           AND {schemas}
+           AND (r.rolname = current_user
+                OR EXISTS (SELECT FROM pg_catalog.pg_class c
+                            WHERE c.relnamespace = n.oid AND c.relowner = r.oid AND c.relkind IN ('r', 'p')))
+         ORDER BY 1, 2
+    LOOP
+        IF t.ours THEN
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', t.nspname, {role});
+            EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I GRANT SELECT ON TABLES TO %I',
+                           t.rolname, t.nspname, {role});
+        ELSE
+            RAISE WARNING 'schema %: what % makes there later is not readable by itself: run this as %, too',
+                          t.nspname, t.rolname, t.rolname;
+        END IF;
+    END LOOP;
+END
+$later$;
+"""
+
 
 def grants(settings: Settings) -> Iterator[str]:
     """The script's lines: SQL with comments, which may be run again."""
@@ -87,8 +116,7 @@ def grants(settings: Settings) -> Iterator[str]:
     database = sql.Identifier(settings.database_dbname).as_string()
     yield f"GRANT CONNECT ON DATABASE {database} TO {user};"
     yield ""
-    yield "-- The selected tables of now; run this again for tables that come later."
-    yield _tables(settings).strip()
+    yield from _readable(settings)
     if by_log and publishes:
         yield from publications(settings, _selected_tables(settings))
         yield from _slot(settings)
@@ -126,11 +154,28 @@ def _slot(settings: Settings) -> Iterator[str]:
     yield f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {name});"
 
 
+def _readable(settings: Settings) -> Iterator[str]:
+    """The rights to read: of the selected tables of now, and of later ones where nothing else would be shown."""
+    if settings.table_include_list or settings.table_exclude_list or _column_filters(settings):
+        yield "-- The selected tables of now; run this again for tables that come later."
+        yield _tables(settings).strip()
+        return
+    yield "-- The selected tables of now."
+    yield _tables(settings).strip()
+    yield "-- Tables that come later, of those who own tables there now, and of whoever runs this."
+    schemas = _selected(("n.nspname", settings.schema_include_list, settings.schema_exclude_list))
+    yield _LATER.format(schemas=schemas, role=_text(settings.database_user)).strip()
+
+
+def _column_filters(settings: Settings) -> bool:
+    return bool(settings.column_include_list or settings.column_exclude_list)
+
+
 def _tables(settings: Settings) -> str:
     role = _text(settings.database_user)
     tables = _selected_tables(settings)
     grant = _WHOLE.format(role=role)
-    if settings.column_include_list or settings.column_exclude_list:
+    if _column_filters(settings):
         column = "t.nspname || '.' || t.relname || '.' || a.attname"
         columns = _selected((column, settings.column_include_list, settings.column_exclude_list))
         grant = _COLUMNS.format(columns=columns, keys=_other_keys(settings), role=role)
