@@ -58,14 +58,15 @@ class Verification:
             # Any question to the catalogue may find the connection gone.
             stack.enter_context(explained(self._server, "asking the catalogue"))
             connection = stack.enter_context(connect(self._server))
-            preflight.demand(preflight.server(slot.identify(connection), "logical"))
+            preflight.demand(preflight.server(slot.identify(connection), None))
             sink = stages.sink(self._settings)
             stack.callback(sink.close, 0)
             sink.ping(_PING_SECONDS)
             registry = stages.registry(self._settings)
             stack.callback(registry.close)
             steps = stack.enter_context(Steps(self._clock, self._settings.log_format))
-            passing = Passing(connection, self._server, self._settings.slot_name, self._clock)
+            slot_name = self._settings.slot_name if self._settings.reads_log else None
+            passing = Passing(connection, self._server, slot_name, self._clock)
             ground = Ground(
                 settings=self._settings, clock=self._clock, server=self._server, sink=sink,
                 plans=Plans(self._settings, registry), passing=passing, steps=steps,
