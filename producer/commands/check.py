@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 
-from producer.commands.checks import kafka, schemas
+from producer.commands.checks import kafka, position, schemas
 from producer.commands.checks.source import SourceChecks
 from producer.display import printable
 from producer.errors import Verdict
@@ -50,5 +50,10 @@ def _all(settings: Settings) -> Iterator[Finding]:
     )
     source = SourceChecks(settings)
     yield from source.findings()
-    yield from kafka.findings(settings, source.relations)
+    kafka_answers = False
+    for finding in kafka.findings(settings, source.relations):
+        kafka_answers |= finding.name == "kafka" and finding.status == "ok"
+        yield finding
+    if kafka_answers and source.answers and settings.snapshot_mode != "initial_only":
+        yield from position.findings(settings)
     yield from schemas.findings(settings, source.relations)

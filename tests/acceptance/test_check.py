@@ -85,7 +85,8 @@ def test_a_good_set_up(source: Source, command: Command) -> None:
         "sessions", "wal_level", "slot", "retained WAL", "idle slots", "silent streams", "replication slots",
         "wal senders", "prepared transactions", "tables", "partitions", "plugin allowed", "replication right", "route",
         "plugin", "plugin version", "plugin loses", "other plugin", "read rights", "identity of public.t",
-        "identity of public.e", "arrays", "kafka", "topics", "schema registry", "registry settings", "schemas",
+        "identity of public.e", "arrays", "kafka", "topics",
+        "position", "schema registry", "registry settings", "schemas",
     ):  # fmt: skip
         assert name in found, name
     assert "public.e (1)" in found["partitions"]["detail"]

@@ -41,6 +41,8 @@ class SourceChecks:
         self._streams = False
         """Whether a producer of ours reads the slot."""
         self.relations: list[Relation] = []
+        self.answers = False
+        """Whether the server does, and can be read."""
 
     def findings(self) -> Iterator[Finding]:
         """Line by line; what one group cannot tell keeps none of the others from telling."""
@@ -53,7 +55,8 @@ class SourceChecks:
             yield Finding(name="connection", status="ok", detail=self._at.where)
             release = connection.info.server_version
             yield server.version(release)
-            if server.readable(release):
+            self.answers = server.readable(release)
+            if self.answers:
                 for name, look in self._looks(connection):
                     yield from group(name, look, self._at)
 
