@@ -147,13 +147,12 @@ class Tables:
         self._leaves = {relation.oid for relation in now if relation.logged_as is not None}
         selected = catalog.selected(catalog.tables(connection), self._settings.wants_table)
         self.lost = self._memory.lost_partitions(selected, self._leaves)
-        found = {relation.logged_names: relation for relation in now}
-        self._baseline = dict(found)
+        self._baseline = {relation.logged_names: relation for relation in now}
         # The rows to come may be older than the catalogue.
         for names, relation in self._memory.shapes.items():
             if self._settings.wants_table(relation.schema, relation.name):
                 self._baseline[names] = selection.sent(relation, self._settings)
-        self._steady = {names: known for names, known in found.items() if self._baseline[names] == known}
+        self._steady = {one.logged_names: one for one in now if self._baseline[one.logged_names] == one}
         return now
 
     def forget_plans(self) -> None:
