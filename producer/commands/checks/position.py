@@ -16,6 +16,7 @@ from producer.pipeline.full_table import interruption
 from producer.pipeline.health import standing
 from producer.settings import Settings
 from producer.source import slot, timeline
+from producer.source.checks import slot as slot_checks
 from producer.source.wire import connect
 
 
@@ -34,25 +35,23 @@ def _findings(settings: Settings) -> Iterator[Finding | ProducerError]:
             offset = remembered(settings, sink).offset
         finally:
             sink.close(0)
+        if found is not None and slot.lost(found) is not None and settings.reads_log:
+            # The line `slot` tells.
+            return
         if offset is None:
             yield Finding(name="position", status="ok", detail="none is stored yet")
             return
         if settings.replication_method == "FULL_TABLE":
-            refused: ProducerError | None = interruption.among_a_stream(settings, offset)
+            refused = interruption.among_a_stream(settings, offset)
+            if refused is not None:
+                yield refused
+                return
         else:
-            refused = standing.lost(
+            lost = standing.lost(
                 offset, slot.identify(connection), found, settings.slot_name,
                 lambda line: timeline.history(server, line),
             )  # fmt: skip
-    if refused is None:
-        yield Finding(name="position", status="ok", detail=f"{offset.lsn}: a run goes on from there")
-    elif settings.snapshot_mode == "when_needed" and settings.replication_method == "LOG_BASED":
-        yield Finding(
-            name="position",
-            status="warning",
-            detail=refused.message,
-            remedy="pg-producer run recovers by itself (snapshot.mode=when_needed): it reads every table again, and "
-            "deletes from the topics what has gone",
-        )
-    else:
-        yield refused
+            if lost is not None:
+                yield slot_checks.gap("position", lost, settings)
+                return
+    yield Finding(name="position", status="ok", detail=f"{offset.lsn}: a run goes on from there")
