@@ -7,6 +7,7 @@ platforms' own pages on logical replication.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from psycopg import sql
@@ -17,6 +18,8 @@ from producer.settings.values import Filter
 from producer.source import platform, plugins
 from producer.source.platform import Platform
 
+_OTHERWISE = re.compile(r"\\.|^\(\?i\)|\(\?P<\w+>", re.DOTALL)
+_WRITTEN = {r"\b": r"\y", r"\B": r"\Y", "(?i": "", "(?P": "("}
 # With hosting.platform=auto the server that runs the script decides.
 _RIGHT = """\
 DO $right$ BEGIN
@@ -96,7 +99,7 @@ def grants(settings: Settings) -> Iterator[str]:
     hosted = platform.named(settings.hosting_platform)
     by_log = settings.replication_method == "LOG_BASED" and not hosted.no_log
     yield f"-- What pg-producer needs in the database {settings.database_dbname}, as {settings.database_user}."
-    yield "-- Run it there as an administrator: pg-producer grants | psql -d … ; it may be run again."
+    yield "-- Run it there as an administrator; it may be run again: pg-producer grants | psql -v ON_ERROR_STOP=1 -d …"
     if hosted.no_log:
         yield f"-- {hosted.no_log}."
         yield "-- Set replication.method=FULL_TABLE: every run copies the selected tables, with SELECT rights alone."
@@ -198,7 +201,7 @@ def _other_keys(settings: Settings) -> str:
         "(SELECT FROM pg_catalog.pg_index p WHERE p.indrelid = t.oid AND p.indisprimary))"
     )
     named = (
-        f"\n                OR (t.nspname || '.' || t.relname ~* {_text(f'^(?:{expression})$')} "
+        f"\n                OR (t.nspname || '.' || t.relname ~* {_text(f'^(?:{_as_postgres(expression)})$')} "
         f"AND a.attname IN ({', '.join(map(_text, columns))}))"
         for expression, columns in values.key_columns(settings.message_key_columns).items()
     )
@@ -217,7 +220,12 @@ def _selected(*filters: tuple[str, Filter, Filter]) -> str:
 
 
 def _expression(filters: Filter) -> str:
-    return _text("^(?:" + "|".join(f"(?:{expression.pattern})" for expression in filters) + ")$")
+    return _text("^(?:" + "|".join(f"(?:{_as_postgres(expression.pattern)})" for expression in filters) + ")$")
+
+
+def _as_postgres(expression: str) -> str:
+    """What Python writes otherwise: word boundaries, named groups, and a case that counts for nobody here."""
+    return _OTHERWISE.sub(lambda found: _WRITTEN.get(found.group()[:3], found.group()), expression)
 
 
 def _text(value: str) -> str:

@@ -140,14 +140,16 @@ class Verification:
             SettingsError: none is selected, or one that is named is not.
         """
         selected = catalog.selected(catalog.tables(connection), self._settings.wants_table)
-        by_name: Mapping[Names, Table] = {(table.schema, table.name): table for table in selected}
-        unknown = [".".join(names) for names in self._named if names not in by_name]
+        # A schema's name may hold a dot; no two tables are called alike, or they would share a topic.
+        by_name: Mapping[str, Table] = {table.qualified_name: table for table in selected}
+        named = list(dict.fromkeys(".".join(names) for names in self._named))
+        unknown = [name for name in named if name not in by_name]
         if unknown or not selected:
             raise SettingsError(
                 f"no selected table: {', '.join(unknown) or 'none at all'}",
                 remedy=f"selected are {_some(table.qualified_name for table in selected)}; look at table.include.list",
             )
-        return [by_name[names] for names in dict.fromkeys(self._named)] if self._named else selected
+        return [by_name[name] for name in named] if named else selected
 
 
 def _some(names: Iterable[str]) -> str:
