@@ -74,7 +74,8 @@ def test_a_snapshot_on_a_terminal(many: Source, command: Command) -> None:
 def test_a_comparison_on_a_terminal(source: Source, command: Command) -> None:
     """Whatever a table is called; a few bars, the result below them."""
     source.execute(
-        'CREATE TABLE "[/red]" (id int PRIMARY KEY)', 'CREATE SCHEMA "s.x"', 'CREATE TABLE "s.x".t (id int PRIMARY KEY)',
+        'CREATE TABLE "[/red]" (id int PRIMARY KEY)', 'CREATE SCHEMA "s.x"',
+        'CREATE TABLE "s.x".t (id int PRIMARY KEY)',
         *(f"CREATE TABLE t{n} (id int)" for n in range(1, 4)),
     )  # fmt: skip
     settings = [f"--set=message.key.columns={';'.join(f'public.t{n}:id' for n in range(1, 4))}"]

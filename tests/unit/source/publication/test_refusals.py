@@ -39,9 +39,15 @@ def test_nothing_is_said_of_what_will_be_right() -> None:
 
 
 def test_disabled_and_not_there() -> None:
-    """The SQL makes it."""
-    (error,) = _refused(mode="disabled")
-    assert error.remedy == 'CREATE PUBLICATION "p"; ALTER PUBLICATION "p" ADD TABLE ONLY "public"."t1";'
+    """The SQL makes it, and no UPDATE or DELETE of those who write its tables fails for that."""
+    part = Wanted(table(3, partitioned=True), (("public", "leaf"),), whole=True)
+    (error,) = _refused(mode="disabled", tables=[wanted(1), bare(2), part])
+    assert error.remedy == (
+        'CREATE PUBLICATION "p"; '
+        "CREATE PUBLICATION \"p_inserts\" WITH (publish = 'insert, truncate'); "
+        'ALTER PUBLICATION "p" ADD TABLE ONLY "public"."t1"; '
+        'ALTER PUBLICATION "p_inserts" ADD TABLE ONLY "public"."t2";'
+    )
 
 
 @pytest.mark.parametrize("mode", ["disabled", "no_tables", "all_tables"])
