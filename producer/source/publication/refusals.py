@@ -120,7 +120,8 @@ def _uncovered(
         covered = everything or _in(main, one.table) or (names.main, oid) in added
         if covered or (not one.whole and (_in(inserts, one.table) or (names.inserts, oid) in added)):
             continue
-        (left_out if one.whole else bare).append(one)
+        # A root with a partition that is bare: no statement puts it in before that is mended.
+        (bare if not one.whole else harmed if one.bare else left_out).append(one)
     if left_out:
         step = Step("add", names.main, tuple(one.table for one in left_out))
         made = [step for step in planned if step.verb == "create"]

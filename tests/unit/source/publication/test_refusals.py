@@ -58,6 +58,14 @@ def test_a_selected_table_that_is_not_in_it(mode: Mode) -> None:
     assert 'ALTER PUBLICATION "p" ADD TABLE ONLY "public"."t2";' in error.remedy
 
 
+def test_a_root_with_a_bare_partition_is_not_put_in() -> None:
+    """Its identity first: the ALTER PUBLICATION alone would have writers' UPDATEs fail."""
+    part = Wanted(table(3, partitioned=True), (("public", "leaf"),), whole=True)
+    (error,) = _refused(publication("p", 1), mode="disabled", tables=[wanted(1), part])
+    assert "ALTER PUBLICATION" not in error.remedy
+    assert 'ALTER TABLE "public"."leaf" REPLICA IDENTITY FULL;' in error.remedy
+
+
 def test_no_tables_says_how_to_add_them() -> None:
     """Also before it is made, as `check` looks."""
     (error,) = _refused(mode="no_tables")
