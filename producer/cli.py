@@ -16,6 +16,7 @@ import click
 
 from producer import __version__, commands, manual, observe, serve
 from producer.clock import SystemClock
+from producer.display import printable
 from producer.errors import ProducerError, SettingsError
 from producer.pipeline import skips
 from producer.pipeline.run import Runner
@@ -95,9 +96,9 @@ def _tell(error: ProducerError) -> None:
     if observe.json_lines():
         _log.error(error.message, remedy=error.remedy, kind=type(error).__name__)
         return
-    click.echo(f"error: {error.message}", err=True)
+    click.echo("\n".join(map(printable, f"error: {error.message}".split("\n"))), err=True)
     if error.remedy:
-        click.echo(f"  remedy: {error.remedy}", err=True)
+        click.echo(f"  remedy: {printable(error.remedy)}", err=True)
 
 
 def _tell_usage(error: click.ClickException) -> None:

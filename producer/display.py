@@ -33,6 +33,19 @@ def usable() -> bool:
     return sys.stderr.isatty() and _console().is_interactive
 
 
+def coloured() -> bool:
+    """Whether it shows colours, and nobody has asked for none (NO_COLOR, TERM=dumb)."""
+    return sys.stderr.isatty() and _console().color_system is not None and not _console().no_color
+
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+def printable(text: str) -> str:
+    """A text that a name may be part of, in one line, and with nothing in it that a terminal obeys."""
+    return text.translate(_CONTROLS)
+
+
 def rows(number: float) -> str:
     """An amount of rows."""
     return f"{number:,.0f} rows"
@@ -175,5 +188,5 @@ class Bars:
 
 
 def _add(progress: Progress, name: str, total: float, done: float) -> Task:
-    made = progress.add_task(name, total=total or None, completed=int(done))
+    made = progress.add_task(printable(name), total=total or None, completed=int(done))
     return next(task for task in progress.tasks if task.id == made)

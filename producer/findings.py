@@ -14,12 +14,11 @@ Status = Literal["ok", "warning", "failed"]
 Name = Literal[
     "array", "arrays", "clocks", "columns", "connection", "encoding", "filters", "hosting platform", "identity of",
     "idle slots", "kafka", "keys", "money", "NaN and Infinity", "not captured", "open transactions", "other plugin",
-    "partitions", "plugin", "plugin allowed", "plugin loses", "plugin version", "prepared transactions", "primary",
-    "publication", "read rights", "registry settings", "replication right", "replication slots", "retained WAL", "role",
-    "route",
-    "schema of", "schema registry", "schemas", "server version", "session settings", "sessions", "silent streams",
-    "slot", "source", "table", "tables", "topic", "topic partitions", "topic policies", "topic record sizes",
-    "topic replicas", "topic retention", "topic rights", "topics", "transactions", "transcoder",
+    "partitions", "plugin", "plugin allowed", "plugin loses", "plugin version", "position", "prepared transactions",
+    "primary", "publication", "read rights", "registry settings", "replication right", "replication slots",
+    "retained WAL", "role", "route", "schema of", "schema registry", "schemas", "server version", "session settings",
+    "sessions", "silent streams", "slot", "source", "table", "tables", "topic", "topic partitions", "topic policies",
+    "topic record sizes", "topic replicas", "topic retention", "topic rights", "topics", "transactions", "transcoder",
     "unlogged partitions", "values", "virtual columns", "wal senders", "wal_level", "writers of",
 ]  # fmt: skip
 

@@ -28,7 +28,7 @@ _EXAMPLES = {
         "pg-producer tail --config shop.toml --topic shop.transaction --from-end",
     ),
     "slot drop": ("pg-producer slot drop --config shop.toml", "pg-producer slot drop --config shop.toml --yes"),
-    "grants": ("pg-producer grants --config shop.toml | psql -h db1 -d shop",),
+    "grants": ("pg-producer grants --config shop.toml | psql -v ON_ERROR_STOP=1 -h db1 -d shop",),
     "verify": ("pg-producer verify --config shop.toml", "pg-producer verify --config shop.toml public.orders"),
     "worker": ("pg-producer worker --config worker.properties",),
 }

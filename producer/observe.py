@@ -48,13 +48,14 @@ def configure(level: str, style: Literal["text", "json"]) -> None:
     if style == "json":
         renderer = structlog.processors.JSONRenderer(sort_keys=False)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(colors=display.coloured(), pad_event_to=0, sort_keys=False)
     handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *([_printable] if style == "text" else []),
                 structlog.processors.format_exc_info,
                 renderer,
             ],
@@ -75,6 +76,11 @@ def configure(level: str, style: Literal["text", "json"]) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _printable(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Names that a terminal would obey, made plain."""
+    return {key: display.printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

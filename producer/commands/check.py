@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import click
 
-from producer.commands.checks import kafka, schemas
+from producer.commands.checks import kafka, position, schemas
 from producer.commands.checks.source import SourceChecks
+from producer.display import printable
 from producer.errors import Verdict
 from producer.findings import Finding
 from producer.settings import Settings
@@ -35,9 +36,9 @@ def check(settings: Settings, *, as_json: bool) -> int:
 
 
 def _print(finding: Finding) -> None:
-    click.echo(f"{_MARKS[finding.status]:8} {finding.title}: {finding.detail}")
+    click.echo(f"{_MARKS[finding.status]:8} {printable(f'{finding.title}: {finding.detail}')}")
     if finding.remedy and finding.status != "ok":
-        click.echo(f"{'':8}   remedy: {finding.remedy}")
+        click.echo(f"{'':8}   remedy: {printable(finding.remedy)}")
 
 
 def _all(settings: Settings) -> Iterator[Finding]:
@@ -49,5 +50,10 @@ def _all(settings: Settings) -> Iterator[Finding]:
     )
     source = SourceChecks(settings)
     yield from source.findings()
-    yield from kafka.findings(settings, source.relations)
+    kafka_answers = False
+    for finding in kafka.findings(settings, source.relations):
+        kafka_answers |= finding.name == "kafka" and finding.status == "ok"
+        yield finding
+    if kafka_answers and source.answers and settings.snapshot_mode != "initial_only":
+        yield from position.findings(settings)
     yield from schemas.findings(settings, source.relations)

@@ -7,6 +7,7 @@ platforms' own pages on logical replication.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from psycopg import sql
@@ -17,6 +18,8 @@ from producer.settings.values import Filter
 from producer.source import platform, plugins
 from producer.source.platform import Platform
 
+_OTHERWISE = re.compile(r"\\.|^\(\?i\)|\(\?P<\w+>", re.DOTALL)
+_WRITTEN = {r"\b": r"\y", r"\B": r"\Y", "(?i": "", "(?P": "("}
 # With hosting.platform=auto the server that runs the script decides.
 _RIGHT = """\
 DO $right$ BEGIN
@@ -60,6 +63,35 @@ SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO wanted
         CONTINUE WHEN wanted IS NULL;
         EXECUTE format('GRANT SELECT (%s) ON %I.%I TO %I', wanted, t.nspname, t.relname, {role});"""
 
+# Where every table of a schema is selected, whole: a later one is readable from its making on.
+_LATER = """
+DO $later$
+DECLARE
+    t record;
+BEGIN
+    FOR t IN
+        SELECT n.nspname, r.rolname, pg_has_role(r.oid, 'USAGE') AS ours
+          FROM pg_catalog.pg_namespace n CROSS JOIN pg_catalog.pg_roles r
+         WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+           AND {schemas}
+           AND (r.rolname = current_user
+                OR EXISTS (SELECT FROM pg_catalog.pg_class c
+                            WHERE c.relnamespace = n.oid AND c.relowner = r.oid AND c.relkind IN ('r', 'p')))
+         ORDER BY 1, 2
+    LOOP
+        IF t.ours THEN
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', t.nspname, {role});
+            EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I GRANT SELECT ON TABLES TO %I',
+                           t.rolname, t.nspname, {role});
+        ELSE
+            RAISE WARNING 'schema %: what % makes there later is not readable by itself: run this as %, too',
+                          t.nspname, t.rolname, t.rolname;
+        END IF;
+    END LOOP;
+END
+$later$;
+"""
+
 
 def grants(settings: Settings) -> Iterator[str]:
     """The script's lines: SQL with comments, which may be run again."""
@@ -67,7 +99,7 @@ def grants(settings: Settings) -> Iterator[str]:
     hosted = platform.named(settings.hosting_platform)
     by_log = settings.replication_method == "LOG_BASED" and not hosted.no_log
     yield f"-- What pg-producer needs in the database {settings.database_dbname}, as {settings.database_user}."
-    yield "-- Run it there as an administrator: pg-producer grants | psql -d … ; it may be run again."
+    yield "-- Run it there as an administrator; it may be run again: pg-producer grants | psql -v ON_ERROR_STOP=1 -d …"
     if hosted.no_log:
         yield f"-- {hosted.no_log}."
         yield "-- Set replication.method=FULL_TABLE: every run copies the selected tables, with SELECT rights alone."
@@ -87,8 +119,7 @@ def grants(settings: Settings) -> Iterator[str]:
     database = sql.Identifier(settings.database_dbname).as_string()
     yield f"GRANT CONNECT ON DATABASE {database} TO {user};"
     yield ""
-    yield "-- The selected tables of now; run this again for tables that come later."
-    yield _tables(settings).strip()
+    yield from _readable(settings)
     if by_log and publishes:
         yield from publications(settings, _selected_tables(settings))
         yield from _slot(settings)
@@ -126,11 +157,28 @@ def _slot(settings: Settings) -> Iterator[str]:
     yield f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {name});"
 
 
+def _readable(settings: Settings) -> Iterator[str]:
+    """The rights to read: of the selected tables of now, and of later ones where nothing else would be shown."""
+    if settings.table_include_list or settings.table_exclude_list or _column_filters(settings):
+        yield "-- The selected tables of now; run this again for tables that come later."
+        yield _tables(settings).strip()
+        return
+    yield "-- The selected tables of now."
+    yield _tables(settings).strip()
+    yield "-- Tables that come later, of those who own tables there now, and of whoever runs this."
+    schemas = _selected(("n.nspname", settings.schema_include_list, settings.schema_exclude_list))
+    yield _LATER.format(schemas=schemas, role=_text(settings.database_user)).strip()
+
+
+def _column_filters(settings: Settings) -> bool:
+    return bool(settings.column_include_list or settings.column_exclude_list)
+
+
 def _tables(settings: Settings) -> str:
     role = _text(settings.database_user)
     tables = _selected_tables(settings)
     grant = _WHOLE.format(role=role)
-    if settings.column_include_list or settings.column_exclude_list:
+    if _column_filters(settings):
         column = "t.nspname || '.' || t.relname || '.' || a.attname"
         columns = _selected((column, settings.column_include_list, settings.column_exclude_list))
         grant = _COLUMNS.format(columns=columns, keys=_other_keys(settings), role=role)
@@ -153,7 +201,7 @@ def _other_keys(settings: Settings) -> str:
         "(SELECT FROM pg_catalog.pg_index p WHERE p.indrelid = t.oid AND p.indisprimary))"
     )
     named = (
-        f"\n                OR (t.nspname || '.' || t.relname ~* {_text(f'^(?:{expression})$')} "
+        f"\n                OR (t.nspname || '.' || t.relname ~* {_text(f'^(?:{_as_postgres(expression)})$')} "
         f"AND a.attname IN ({', '.join(map(_text, columns))}))"
         for expression, columns in values.key_columns(settings.message_key_columns).items()
     )
@@ -172,7 +220,12 @@ def _selected(*filters: tuple[str, Filter, Filter]) -> str:
 
 
 def _expression(filters: Filter) -> str:
-    return _text("^(?:" + "|".join(f"(?:{expression.pattern})" for expression in filters) + ")$")
+    return _text("^(?:" + "|".join(f"(?:{_as_postgres(expression.pattern)})" for expression in filters) + ")$")
+
+
+def _as_postgres(expression: str) -> str:
+    """What Python writes otherwise: word boundaries, named groups, and a case that counts for nobody here."""
+    return _OTHERWISE.sub(lambda found: _WRITTEN.get(found.group()[:3], found.group()), expression)
 
 
 def _text(value: str) -> str:

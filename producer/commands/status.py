@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import click
 
 from producer.commands.look import remembered
+from producer.display import printable
 from producer.errors import ProducerError
 from producer.findings import Finding, Name
 from producer.lsn import Lsn
@@ -316,8 +317,8 @@ def _print(document: dict[str, object], findings: Sequence[Finding]) -> None:
         else:
             click.echo(f"{name}: {_words(value)}")
     for finding in findings:
-        click.echo(f"{finding.status}: {finding.name}: {finding.detail}")
-        click.echo(f"  remedy: {finding.remedy}")
+        click.echo(f"{finding.status}: {finding.name}: {printable(finding.detail)}")
+        click.echo(f"  remedy: {printable(finding.remedy)}")
 
 
 def _words(value: object) -> object:
@@ -334,4 +335,6 @@ def _words(value: object) -> object:
             return value
         case int():
             return f"{value:,}"
+        case str():
+            return printable(value)
     return value

@@ -12,6 +12,7 @@ import click
 
 from producer.clock import Clock
 from producer.commands.look import table_names
+from producer.display import printable
 from producer.errors import Verdict
 from producer.pipeline.repairs import Repairs
 from producer.pipeline.verify import mending
@@ -48,14 +49,14 @@ def _tell(result: Result, as_json: bool) -> int:
         click.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     else:
         for table in result.tables:
-            click.echo(table.line())
+            click.echo(printable(table.line()))
             for kind, keys in table.keys.items():
                 for key in keys:
                     click.echo(f"  {kind} {json.dumps(key, ensure_ascii=False)}")
                 if table.totals[kind] > len(keys):
                     click.echo(f"  and {table.totals[kind] - len(keys)} more {kind}")
         for name, reason in result.refused.items():
-            click.echo(f"{name}: not compared: {reason}")
+            click.echo(printable(f"{name}: not compared: {reason}"))
         for name, keys_sent in result.repaired.items():
-            click.echo(f"{name}: {keys_sent} keys were sent again")
+            click.echo(printable(f"{name}: {keys_sent} keys were sent again"))
     return 0 if result.equal else Verdict.DATA.value

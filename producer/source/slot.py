@@ -267,14 +267,6 @@ def lost(slot: Slot) -> SlotLost | None:
     return SlotLost(f"the replication slot {slot.name} is lost: {why}", remedy=RECOVER)
 
 
-def usable(slot: Slot, plugin: str, dbname: str) -> None:
-    """Refuse a slot that cannot serve us; raises SlotUnfit, SlotLost."""
-    fitting(slot, plugin, dbname)
-    refused = lost(slot)
-    if refused is not None:
-        raise refused
-
-
 RECOVER = (
     "changes between the stored position and now are not in the log any more. snapshot.mode=when_needed reads every "
     "table again by itself, and deletes from the topics what has gone; or `pg-producer slot drop` (it forgets the "

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from producer.errors import (
@@ -203,9 +204,10 @@ def explain(sqlstate: str | None, text: str, server: Server, doing: str = "") ->
     """
     words = " ".join(_without_values(sqlstate, text).split())
     what = f"PostgreSQL {server.where}: {doing + ': ' if doing else ''}{words}"
+    role = sql.Identifier(server.user).as_string()
     for known, fragments, kind, remedy in _RULES:
         if (sqlstate is not None and sqlstate in known) or any(part in words for part in fragments):
-            return kind(what, remedy=remedy.format(user=server.user, dbname=server.dbname))
+            return kind(what, remedy=remedy.format(user=server.user, role=role, dbname=server.dbname))
     if sqlstate is None or sqlstate[:2] in _PASSING:
         return PostgresUnavailable(what, remedy="is the server up, and database.hostname and database.port right?")
     return OperatorError(what, remedy="see the server's log for the details of this error")
@@ -280,7 +282,7 @@ _RULES: tuple[_Rule, ...] = (
         "",
         ("must be superuser or replication role", "permission denied to start WAL sender"),
         AccessDenied,
-        'ALTER ROLE "{user}" REPLICATION;  (Amazon RDS: GRANT rds_replication TO "{user}";)',
+        "ALTER ROLE {role} REPLICATION;  (Amazon RDS: GRANT rds_replication TO {role};)",
     ),
     _rule(
         "",
@@ -370,6 +372,6 @@ _RULES: tuple[_Rule, ...] = (
         "42501",
         ("permission denied",),
         AccessDenied,
-        'grant what is missing, e.g. GRANT USAGE ON SCHEMA … TO "{user}"; GRANT SELECT ON … TO "{user}";',
+        "grant what is missing, e.g. GRANT USAGE ON SCHEMA … TO {role}; GRANT SELECT ON … TO {role};",
     ),
 )

@@ -85,7 +85,8 @@ def test_a_good_set_up(source: Source, command: Command) -> None:
         "sessions", "wal_level", "slot", "retained WAL", "idle slots", "silent streams", "replication slots",
         "wal senders", "prepared transactions", "tables", "partitions", "plugin allowed", "replication right", "route",
         "plugin", "plugin version", "plugin loses", "other plugin", "read rights", "identity of public.t",
-        "identity of public.e", "arrays", "kafka", "topics", "schema registry", "registry settings", "schemas",
+        "identity of public.e", "arrays", "kafka", "topics",
+        "position", "schema registry", "registry settings", "schemas",
     ):  # fmt: skip
         assert name in found, name
     assert "public.e (1)" in found["partitions"]["detail"]
@@ -316,8 +317,23 @@ def test_a_server_without_room(stack: Stack, cramped: Stack, tmp_path: Path) -> 
         source.execute("SELECT pg_drop_replication_slot('of_another')")
     assert lines(found, "failed") == {"replication slots"}
     assert "ALTER SYSTEM SET max_replication_slots = " in found["replication slots"]["remedy"]
+    assert found["plugin"]["status"] == "warning", "a slot is needed to try it"
     assert found["silent streams"]["status"] == "warning"
     assert "max_slot_wal_keep_size 67 MB" in found["retained WAL"]["detail"]
+
+
+def test_beside_a_producer_that_took_the_last_walsender(stack: Stack, cramped: Stack, tmp_path: Path) -> None:
+    """Its session shows that the right and the plugin are there: `check` stays ok."""
+    with source_of(cramped, f"t{secrets.token_hex(5)}") as source:
+        source.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        command = Command(stack, source, tmp_path)
+        there: Settings = {"database.port": cramped.postgres_port}
+        reader = command.start("run", settings=there)
+        reader.wait_for("streaming")
+        found = checked(command, 0, there)
+        assert reader.stop() == 0
+    assert not lines(found, "failed")
+    assert found["plugin"]["status"] == "ok"
 
 
 def test_a_plugin_that_is_refused(stack: Stack, cramped: Stack, tmp_path: Path) -> None:

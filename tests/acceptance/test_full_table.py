@@ -133,6 +133,9 @@ def test_run_after_run(source: Source, command: Command, reader: dict[str, objec
     assert (status["snapshot"]["tables_done"], status["snapshot"]["tables"], status["snapshot"]["rows"]) == (4, 4, 52)
     assert status["snapshot"]["unfinished"] == []
     assert status["lag"]["seconds"] >= 0
+    compared = command.run("verify", "--json", settings=settings)
+    assert (compared.returncode, json.loads(compared.stdout)["slot_behind_bytes"]) == (0, None), compared.stdout
+    assert "since the last run" in compared.stderr
     # An idle server: its log does not grow, positions do. A table that is left out keeps its topic.
     said = run(command, {**settings, "table.exclude.list": r"public\.(hidden|p|a)"})
     assert "keys_deleted=0" in said

@@ -83,6 +83,36 @@ def test_whole_tables(source: Source, command: Command, role: str) -> None:
     assert [record.value["after"] for record in records] == [{"id": 1, "v": None}]
 
 
+def test_tables_that_come_later(source: Source, command: Command, role: str) -> None:
+    """Those that the owners of today make are readable at once; not where filters leave tables or columns out."""
+    owner = f"owner_{source.name}"
+    source.execute(
+        f"CREATE ROLE {owner}", f"CREATE SCHEMA theirs AUTHORIZATION {owner}", "CREATE SCHEMA others",
+        "CREATE SCHEMA e",
+        "CREATE TABLE theirs.t (id int PRIMARY KEY)", f"ALTER TABLE theirs.t OWNER TO {owner}",
+    )  # fmt: skip
+    settings: Settings = {"database.user": role, "schema.include.list": "theirs,e"}
+    later = ("theirs.later", "e.later", "others.later")
+    try:
+        for filters, readable in (({"column.exclude.list": "x"}, ()), ({}, later[:2])):
+            for _ in range(2):
+                source.execute(script(command, settings | filters))
+            source.execute(
+                f"SET ROLE {owner}", "CREATE TABLE theirs.later (id int PRIMARY KEY)", "RESET ROLE",
+                "CREATE TABLE e.later (id int)", "CREATE TABLE others.later (id int)",
+            )  # fmt: skip
+            for table in later:
+                schema = table.partition(".")[0]
+                may = source.rows(
+                    f"SELECT has_table_privilege('{role}', '{table}', 'SELECT') "
+                    f"AND has_schema_privilege('{role}', '{schema}', 'USAGE')"
+                )
+                assert may == [(table in readable,)], (table, filters)
+            source.execute(*(f"DROP TABLE {table}" for table in later))
+    finally:
+        source.execute(f"DROP OWNED BY {owner}", f"DROP ROLE {owner}")
+
+
 def test_of_a_platform(command: Command) -> None:
     """Amazon's role in place of the attribute that nobody may set there; FULL_TABLE needs neither it nor a slot."""
     statements = script(command, {"hosting.platform": "rds", "database.user": "u"})

@@ -91,6 +91,17 @@ def test_a_partition_that_is_gone(gone: str, running: bool, source: Source, comm
     assert rows_match(source, command)
 
 
+def test_a_table_that_the_settings_leave_out(source: Source, command: Command) -> None:
+    """Its partitions are not gone: nothing is compared, nothing stops; back in the selection, what changed is sent."""
+    source.execute(*ROOT, "CREATE TABLE u (id int PRIMARY KEY)")
+    assert command.run("run", "--once").returncode == 0
+    source.execute("DELETE FROM t", "INSERT INTO t VALUES (2, 'n', 'b')")
+    done = command.run("run", "--once", settings={"table.exclude.list": "public.t"})
+    assert done.returncode == 0, done.stderr
+    assert command.run("run", "--once").returncode == 0
+    assert rows_match(source, command)
+
+
 def test_a_partition_of_a_table_that_cannot_be_compared(source: Source, command: Command) -> None:
     """Without a key it cannot be told which rows are gone: exit 4; a detached one stops once."""
     source.execute(

@@ -71,6 +71,23 @@ def test_a_snapshot_on_a_terminal(many: Source, command: Command) -> None:
     assert re.search(r"(?:\n|\r|\x1b\[2K)\d{4}-\d\d-\d\dT\S+ .*the snapshot is complete", plain), plain
 
 
+def test_a_comparison_on_a_terminal(source: Source, command: Command) -> None:
+    """Whatever a table is called; a few bars, the result below them."""
+    source.execute(
+        'CREATE TABLE "[/red]" (id int PRIMARY KEY)', 'CREATE SCHEMA "s.x"',
+        'CREATE TABLE "s.x".t (id int PRIMARY KEY)',
+        *(f"CREATE TABLE t{n} (id int)" for n in range(1, 4)),
+    )  # fmt: skip
+    settings = [f"--set=message.key.columns={';'.join(f'public.t{n}:id' for n in range(1, 4))}"]
+    assert command.run("run", "--once", *settings).returncode == 0
+    code, sent = on_a_terminal(command, "verify", *settings, "[/red]", "s.x.t", "public.t1", "t2", "t3")
+    assert code == 0, sent
+    assert "public.[/red]: equal" in sent
+    assert "s.x.t: equal" in sent
+    ups = [len(found) for found in re.findall(r"(?:\x1b\[1A\x1b\[2K)+", sent)]
+    assert max(ups) // len("\x1b[1A\x1b[2K") <= 10
+
+
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "no terminal"])
 def test_every_line_is_a_document(many: Source, command: Command, terminal: bool) -> None:
     """log.format=json: progress too, on a terminal too; a wrong command line too."""

@@ -58,6 +58,8 @@ def test_from_nothing_to_a_lost_slot(source: Source, command: Command) -> None:
     assert finding["status"] == "failed"
     assert "is gone" in finding["detail"]
     assert "when_needed" in finding["remedy"]
+    checked = json.loads(command.run("check", "--json").stdout)["findings"]
+    assert [one["detail"] for one in checked if one["name"] == "position"] == [finding["detail"]]
 
 
 def test_kafka_away(source: Source, command: Command) -> None:

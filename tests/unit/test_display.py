@@ -89,3 +89,31 @@ def test_nothing_is_drawn_before_something_begins(screen: Console) -> None:
 def test_amounts_in_words() -> None:
     assert display.rows(1234567) == "1,234,567 rows"
     assert display.size(1_500_000) == "1.5 MB"
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)], ids=str
+)
+def test_colours(environment: dict[str, str], colours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where somebody asked for none."""
+    made = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm", **environment})
+    monkeypatch.setattr(display, "_console", lambda: made)
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert display.coloured() is colours
+
+
+class Terminal(io.StringIO):
+    """One that says so."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+def test_names_that_a_terminal_would_obey(screen: Console) -> None:
+    """Neither escapes, nor line breaks, nor rich's markup."""
+    assert display.printable("a\x1b[31m\nok é\x9b") == "a\\x1b[31m\\x0aok é\\x9b"
+    bars = display.Bars(display.rows)
+    bars.begin("[/red]\nx", 5)
+    bars.close()
+    assert any("[/red]\\x0ax" in line for line in last_frame(screen))

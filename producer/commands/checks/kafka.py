@@ -63,7 +63,12 @@ def _topics(
     for use in uses:
         if use.name in made and use.name in refused:
             yield Finding.of("topic", refused[use.name], use.name)
-        elif use.name in made and not use.keyed and use.policy == "any" and "compact" in _policy(settings):
+        elif (
+            use.name in made
+            and not use.keyed
+            and use.policy == "any"
+            and "compact" in settings.topic_creation_default_cleanup_policy
+        ):
             yield Finding(
                 name="topic",
                 about=use.name,
@@ -96,7 +101,7 @@ def _uses(settings: Settings, relations: Sequence[Relation]) -> Iterator[Use]:
 def _wanted(settings: Settings, uses: Sequence[Use]) -> Iterator[Wanted]:
     """How they would be made, those that are alike together."""
     asked = settings.topic_creation_config
-    default = {"cleanup.policy": _policy(settings), **asked}
+    default = {**asked, "cleanup.policy": settings.table_cleanup_policy}
     factor = settings.topic_creation_default_replication_factor
     kinds = (
         ("any", settings.topic_creation_default_partitions, factor, default),
@@ -106,10 +111,6 @@ def _wanted(settings: Settings, uses: Sequence[Use]) -> Iterator[Wanted]:
     for policy, partitions, replicas, config in kinds:
         names = [use.name for use in uses if use.policy == policy]
         yield Wanted(names=names, partitions=partitions, replication_factor=replicas, config=config)
-
-
-def _policy(settings: Settings) -> str:
-    return settings.topic_creation_config.get("cleanup.policy", settings.topic_creation_default_cleanup_policy)
 
 
 def _transactions(settings: Settings, sink: KafkaSink) -> Finding:

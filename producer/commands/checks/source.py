@@ -38,7 +38,11 @@ class SourceChecks:
         self._platform = platform.named(settings.hosting_platform)
         self._every: list[Table] = []
         self._chosen: list[Table] = []
+        self._streams = False
+        """Whether a producer of ours reads the slot."""
         self.relations: list[Relation] = []
+        self.answers = False
+        """Whether the server does, and can be read."""
 
     def findings(self) -> Iterator[Finding]:
         """Line by line; what one group cannot tell keeps none of the others from telling."""
@@ -51,7 +55,8 @@ class SourceChecks:
             yield Finding(name="connection", status="ok", detail=self._at.where)
             release = connection.info.server_version
             yield server.version(release)
-            if server.readable(release):
+            self.answers = server.readable(release)
+            if self.answers:
                 for name, look in self._looks(connection):
                     yield from group(name, look, self._at)
 
@@ -96,19 +101,19 @@ class SourceChecks:
 
     def _slot(self, connection: Connection) -> Iterator[Finding]:
         found = slot.find(connection, self._settings.slot_name)
-        streams = found is not None and found.active_pid is not None and found.reader == self._at.application_name
+        self._streams = found is not None and found.active_pid is not None and found.reader == self._at.application_name
         yield from slot_checks.state(connection, found, self._settings, self._at)
         yield from slot_checks.budget(connection, found, self._settings, self._platform)
         yield from slot_checks.timeouts(connection, self._platform)
         room = capacity.room(connection)
-        yield from capacity.replication(room, self._platform, has_slot=found is not None, streams=streams)
+        yield from capacity.replication(room, self._platform, has_slot=found is not None, streams=self._streams)
         yield from capacity.transactions(connection, has_slot=found is not None)
 
     def _replication(self, connection: Connection) -> Iterator[Finding]:
         name, release = self._settings.plugin_name, connection.info.server_version
         allowed = plugins.allowed(connection)
         yield from plugin.allowance(release, name, allowed, self._platform)
-        right, walsender = plugin.walsender(connection, self._at, self._platform)
+        right, walsender = plugin.walsender(connection, self._at, self._platform, streams=self._streams)
         yield right
         tried: list[Finding] = []
         if walsender is None:
@@ -124,7 +129,7 @@ class SourceChecks:
                     and allowed.allows(name)
                 ):
                     tried += plugin.tried(walsender, self._at, name, allowed, self._platform)
-        yield from tried
+        yield from tried or [plugin.untried(name, streams=self._streams)]
         prints_nan = plugin.prints_nan(tried)
         yield from plugin.losses(release, name, allowed, prints_nan)
         if prints_nan is False:

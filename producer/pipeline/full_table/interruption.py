@@ -1,4 +1,4 @@
-"""What a full-table run that was interrupted has left to do.
+"""What was before a full-table run: a stream, or a run that was interrupted and has left something to do.
 
 Room: pipeline (pure). docs/DESIGN.md, "Full table".
 """
@@ -7,12 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from producer.sink.offsets import Loaded
+from producer.errors import OperatorError
+from producer.settings import Settings
+from producer.sink.offsets import Loaded, Offset
 from producer.source.catalog import Table
 from producer.source.slot import Identity
 
 # A supervisor needs a moment.
 _PAUSE_US = 600_000_000
+
+
+def among_a_stream(settings: Settings, last: Offset) -> OperatorError | None:
+    """Why rows may not be put among the events of a stream that goes on; None: there is none."""
+    if not last.slot:
+        return None
+    return OperatorError(
+        f"{settings.name} has read the log so far: {settings.offset_storage_topic} holds its position {last.lsn} of "
+        f"the replication slot {last.slot}, and the server keeps its log for it",
+        remedy="`pg-producer slot drop` gives slot and position up; then run again. Or set another name",
+    )
 
 
 def goes_on(loaded: Loaded, identity: Identity, now_us: int) -> bool:

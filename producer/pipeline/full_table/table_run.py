@@ -86,7 +86,9 @@ class FullTableRun:
         # By the lock's owner only: another run may have stored its position while we looked.
         self._offsets.ensure(create=True)
         loaded = self._offsets.load(_LOAD_SECONDS, stable=self._sink.transactions is not None)
-        self._demand_no_slot(loaded)
+        refused = None if loaded.offset is None else interruption.among_a_stream(self._settings, loaded.offset)
+        if refused is not None:
+            raise refused
         exactly_once.own(self._sink, self._offsets, loaded, self._connector.clock, self._stop, self._lock.watch)
         offset, left = self._begin(loaded)
         first_reading = len(left) == len(self._tables.chosen)
@@ -132,20 +134,6 @@ class FullTableRun:
                     remedy="take the column's mask away, or name another key (message.key.columns)",
                 )
         topic_keys.demand(self._sink, topics)
-
-    def _demand_no_slot(self, loaded: Loaded) -> None:
-        """Refuse to put rows among the events of a stream that goes on.
-
-        Raises:
-            OperatorError: our position is one in a slot.
-        """
-        if loaded.offset is None or not loaded.offset.slot:
-            return
-        raise OperatorError(
-            f"{self._settings.name} has read the log so far: {self._settings.offset_storage_topic} holds its position "
-            f"{loaded.offset.lsn} of the replication slot {loaded.offset.slot}, and the server keeps its log for it",
-            remedy="`pg-producer slot drop` gives slot and position up; then run again. Or set another name",
-        )
 
     def _begin(self, loaded: Loaded) -> tuple[Offset, list[Table]]:
         """Where this run begins, and what it is to copy."""

@@ -82,9 +82,9 @@ class ShapeMemory:
         self._read |= self._unread
         self._unread.clear()
 
-    def lost_partitions(self, every: Iterable[Table], leaves: Collection[int]) -> dict[Names, Relation]:
-        """The partitions of tables that are still there that were detached or dropped: their keys are in the topic."""
-        roots = {(table.schema, table.name): table.oid for table in every if table.partitioned}
+    def lost_partitions(self, selected: Iterable[Table], leaves: Collection[int]) -> dict[Names, Relation]:
+        """The partitions that selected tables have no more, detached or dropped: their keys are in the topic."""
+        roots = {(table.schema, table.name): table.oid for table in selected if table.partitioned}
         found = {}
         for names, relation in self.shapes.items():
             root = (relation.schema, relation.name)

@@ -145,14 +145,14 @@ class Tables:
         """The shapes that the selected tables have now, kept for rows that are read later."""
         now = catalog.captured(connection, self.chosen, self._settings)
         self._leaves = {relation.oid for relation in now if relation.logged_as is not None}
-        self.lost = self._memory.lost_partitions(catalog.tables(connection), self._leaves)
-        found = {relation.logged_names: relation for relation in now}
-        self._baseline = dict(found)
+        selected = catalog.selected(catalog.tables(connection), self._settings.wants_table)
+        self.lost = self._memory.lost_partitions(selected, self._leaves)
+        self._baseline = {relation.logged_names: relation for relation in now}
         # The rows to come may be older than the catalogue.
         for names, relation in self._memory.shapes.items():
             if self._settings.wants_table(relation.schema, relation.name):
                 self._baseline[names] = selection.sent(relation, self._settings)
-        self._steady = {names: known for names, known in found.items() if self._baseline[names] == known}
+        self._steady = {one.logged_names: one for one in now if self._baseline[one.logged_names] == one}
         return now
 
     def forget_plans(self) -> None:
@@ -173,7 +173,7 @@ class Tables:
         every = catalog.tables(connection)
         selected = catalog.selected(every, self._settings.wants_table)
         leaves = catalog.leaves(every, self.chosen)
-        self.lost = self._memory.lost_partitions(every, leaves.keys())
+        self.lost = self._memory.lost_partitions(selected, leaves.keys())
         attached = catalog.attached(connection, list(leaves.keys() - self._leaves))
         self._leaves |= leaves.keys() - attached
         # Asked before the tables were: what changed in between is seen the next time.

@@ -36,8 +36,9 @@ def demand(settings: Settings, clock: Clock) -> None:
         found = slot.find(connection, settings.slot_name)
     if found is None:
         raise OperatorError(
-            f"there is no replication slot {settings.slot_name}: nothing was sent yet that could be repaired",
-            remedy="pg-producer run --once makes it, with a snapshot",
+            f"there is no replication slot {settings.slot_name}: a repair stands in its stream",
+            remedy="pg-producer status tells whether it is lost, and how to recover; the first run makes it, with a "
+            "snapshot",
         )
     if found.active_pid is not None:
         raise OperatorError(

@@ -27,13 +27,15 @@ _STALL_SECONDS = 120.0
 class Passing:
     """Looks at one slot. A confirmed LSN is one that all records before it are acked for."""
 
-    def __init__(self, connection: Connection, server: Server, name: str, clock: Clock) -> None:
+    def __init__(self, connection: Connection, server: Server, name: str | None, clock: Clock) -> None:
+        """`name`: the slot's; None: the log is not read, tables are only copied."""
         self._connection = connection
         self._server = server
         self._name = name
         self._clock = clock
         self._seen = False
         """A reader of the slot was seen."""
+        self._said = False
         self.behind: int | None = None
         """By how many bytes of log the slot was behind, where nobody reads it; None: it was not."""
 
@@ -49,10 +51,13 @@ class Passing:
         Raises:
             NotSettled: it does not come nearer.
         """
+        if self._name is None:
+            self._say("what was changed since the last run counts as a difference", "pg-producer run")
+            return
         began = seen_at = self._clock.monotonic()
         reached: Lsn | None = None
         while True:
-            found = self._find()
+            found = self._find(self._name)
             now = self._clock.monotonic()
             confirmed = None if found is None else found.confirmed_lsn
             if confirmed is not None and confirmed >= point:
@@ -61,7 +66,12 @@ class Passing:
             if found is not None and found.active_pid is not None:
                 self._seen, seen_at = True, now
             elif not self._seen or now - seen_at > _AWAY_SECONDS:
-                self._say(found, point)
+                self._say(
+                    f"nobody reads the slot {self._name}: what was changed since counts as a difference",
+                    "for a comparison with what is to come, run the producer meanwhile, or `pg-producer run --once` "
+                    "before",
+                )
+                self.behind = 0 if confirmed is None else point - confirmed
                 return
             if confirmed is not None and (reached is None or confirmed > reached):
                 reached, began = confirmed, now
@@ -74,16 +84,12 @@ class Passing:
                 )
             time.sleep(_PAUSE_SECONDS)
 
-    def _find(self) -> Slot | None:
+    def _find(self, name: str) -> Slot | None:
         with explained(self._server, "looking at the slot"):
-            return slot.find(self._connection, self._name)
+            return slot.find(self._connection, name)
 
-    def _say(self, found: Slot | None, point: Lsn) -> None:
-        if self.behind is None:
-            _log.warning(
-                f"nobody reads the slot {self._name}: what was changed since counts as a difference",
-                remedy="for a comparison with what is to come, run the producer meanwhile, or `pg-producer run --once` "
-                "before",
-            )
-        confirmed = None if found is None else found.confirmed_lsn
-        self.behind = 0 if confirmed is None else point - confirmed
+    def _say(self, words: str, remedy: str) -> None:
+        """Once, whatever the number of tables."""
+        if not self._said:
+            self._said = True
+            _log.warning(words, remedy=remedy)

@@ -58,14 +58,15 @@ class Verification:
             # Any question to the catalogue may find the connection gone.
             stack.enter_context(explained(self._server, "asking the catalogue"))
             connection = stack.enter_context(connect(self._server))
-            preflight.demand(preflight.server(slot.identify(connection), "logical"))
+            preflight.demand(preflight.server(slot.identify(connection), None))
             sink = stages.sink(self._settings)
             stack.callback(sink.close, 0)
             sink.ping(_PING_SECONDS)
             registry = stages.registry(self._settings)
             stack.callback(registry.close)
             steps = stack.enter_context(Steps(self._clock, self._settings.log_format))
-            passing = Passing(connection, self._server, self._settings.slot_name, self._clock)
+            slot_name = self._settings.slot_name if self._settings.reads_log else None
+            passing = Passing(connection, self._server, slot_name, self._clock)
             ground = Ground(
                 settings=self._settings, clock=self._clock, server=self._server, sink=sink,
                 plans=Plans(self._settings, registry), passing=passing, steps=steps,
@@ -139,14 +140,16 @@ class Verification:
             SettingsError: none is selected, or one that is named is not.
         """
         selected = catalog.selected(catalog.tables(connection), self._settings.wants_table)
-        by_name: Mapping[Names, Table] = {(table.schema, table.name): table for table in selected}
-        unknown = [".".join(names) for names in self._named if names not in by_name]
+        # A schema's name may hold a dot; no two tables are called alike, or they would share a topic.
+        by_name: Mapping[str, Table] = {table.qualified_name: table for table in selected}
+        named = list(dict.fromkeys(".".join(names) for names in self._named))
+        unknown = [name for name in named if name not in by_name]
         if unknown or not selected:
             raise SettingsError(
                 f"no selected table: {', '.join(unknown) or 'none at all'}",
                 remedy=f"selected are {_some(table.qualified_name for table in selected)}; look at table.include.list",
             )
-        return [by_name[names] for names in dict.fromkeys(self._named)] if self._named else selected
+        return [by_name[name] for name in named] if named else selected
 
 
 def _some(names: Iterable[str]) -> str:

@@ -41,8 +41,13 @@ def allowance(version: int, plugin: str, found: Allowed, platform: Platform) -> 
         yield Finding(name="plugin allowed", status="ok", detail=f"{plugin} is in output_plugin_libraries")
 
 
-def walsender(connection: Connection, at: Server, platform: Platform) -> tuple[Finding, Connection | None]:
-    """Open a walsender session; the finding says why there is none. The caller closes it."""
+def walsender(
+    connection: Connection, at: Server, platform: Platform, *, streams: bool
+) -> tuple[Finding, Connection | None]:
+    """Open a walsender session; the finding says why there is none. The caller closes it.
+
+    `streams`: a producer of ours has one, which may be the last.
+    """
     name: Name = "replication right"
     try:
         opened = connect_replication(at)
@@ -52,6 +57,8 @@ def walsender(connection: Connection, at: Server, platform: Platform) -> tuple[F
         remedy = platform.may_replicate(at.user) if lacks else error.remedy
         return Finding(name=name, status="failed", detail=error.message, remedy=remedy), None
     except ProducerError as error:
+        if streams and isinstance(error, PostgresUnavailable):
+            return Finding(name=name, status="ok", detail="our own running producer replicates"), None
         return Finding.of(name, error), None
     return Finding(name=name, status="ok", detail=f"{at.user} may replicate, and pg_hba.conf lets it in"), opened
 
@@ -84,6 +91,18 @@ def tried(walsender: Connection, at: Server, plugin: str, found: Allowed, platfo
         yield Finding(name=name, status="ok", detail=installed)
         if plugin == "wal2json":
             yield from _release(walsender, probe)
+
+
+def untried(plugin: str, *, streams: bool) -> Finding:
+    """What keeps it from being tried is a line of its own; where a producer of ours `streams`, it works."""
+    if streams:
+        return Finding(name="plugin", status="ok", detail=f"{plugin} serves our own running producer")
+    return Finding(
+        name="plugin",
+        status="warning",
+        detail=f"{plugin} could not be tried: whether it is installed and allowed is not known yet",
+        remedy="mend what has failed, or free a replication slot, then `pg-producer check` again",
+    )
 
 
 def _release(walsender: Connection, probe: str) -> Iterator[Finding]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from psycopg import sql
+
 from producer.findings import Finding
 from producer.source.wire import Connection
 
@@ -35,7 +37,7 @@ def attributes(connection: Connection, user: str) -> Iterator[Finding]:
             name="role",
             status="warning",
             detail=f"{told}; its password is good until {until} only",
-            remedy=f"ALTER ROLE \"{user}\" VALID UNTIL 'infinity';  (after a new password)",
+            remedy=f"ALTER ROLE {sql.Identifier(user).as_string()} VALID UNTIL 'infinity';  (after a new password)",
         )
     else:
         yield Finding(name="role", status="ok", detail=told)

@@ -32,11 +32,14 @@ def state(connection: Connection, found: Slot | None, settings: Settings, at: Se
     try:
         slots.demand_failover(connection, failover=settings.slot_failover)
         if found is not None:
-            slots.usable(found, settings.plugin_name, at.dbname)
+            slots.fitting(found, settings.plugin_name, at.dbname)
     except ProducerError as error:
         yield Finding.of("slot", error)
         return
-    if found is None:
+    refused = None if found is None else slots.lost(found)
+    if refused is not None:
+        yield gap("slot", refused, settings)
+    elif found is None:
         yield Finding(name="slot", status="ok", detail=f"{name} will be made by the first run")
     elif found.active_pid is not None and found.reader != at.application_name:
         yield Finding(
@@ -56,6 +59,19 @@ def state(connection: Connection, found: Slot | None, settings: Settings, at: Se
     else:
         reader = ", read by our own running producer" if found.active_pid else ""
         yield Finding(name="slot", status="ok", detail=f"{name} is there{reader}")
+
+
+def gap(name: Name, refused: ProducerError, settings: Settings) -> Finding:
+    """What we have not read yet is not in the log any more."""
+    if settings.snapshot_mode != "when_needed":
+        return Finding.of(name, refused)
+    return Finding(
+        name=name,
+        status="warning",
+        detail=refused.message,
+        remedy="pg-producer run recovers by itself (snapshot.mode=when_needed): it reads every table again, and "
+        "deletes from the topics what has gone",
+    )
 
 
 def budget(connection: Connection, found: Slot | None, settings: Settings, platform: Platform) -> Iterator[Finding]:

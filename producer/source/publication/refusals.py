@@ -12,7 +12,7 @@ from psycopg import sql
 from producer.errors import AccessDenied, ProducerError, PublicationUnfit, ServerNotReady
 from producer.source.catalog import Table
 from producer.source.publication.found import OPERATIONS, ROOTS_SINCE, Names, Publication
-from producer.source.publication.steps import Mode, Step, Steps, Wanted
+from producer.source.publication.steps import Mode, Step, Steps, Wanted, steps
 from producer.source.wire import Connection
 
 _MOST_NAMED = 5
@@ -36,10 +36,12 @@ def refused(
     """
     main, inserts = found.get(names.main), found.get(names.inserts)
     if main is None and mode == "disabled":
-        made = Step("create", names.main), Step("add", names.main, tuple(one.table for one in tables))
+        # As we would make them: a table without identity has its inserts alone published, or its updates would fail.
+        harmless = [one for one in tables if not (one.whole and one.bare)]
+        made = steps(found, names, "filtered", harmless, new_slot=True)
         yield PublicationUnfit(
             f"there is no publication {names.main}, and publication.autocreate.mode=disabled",
-            remedy=_script(Steps((made,)), version),
+            remedy=_script(made, version),
         )
         return
     for publication, needed in ((main, frozenset(OPERATIONS)), (inserts, frozenset("ct"))):
@@ -118,7 +120,8 @@ def _uncovered(
         covered = everything or _in(main, one.table) or (names.main, oid) in added
         if covered or (not one.whole and (_in(inserts, one.table) or (names.inserts, oid) in added)):
             continue
-        (left_out if one.whole else bare).append(one)
+        # A root with a partition that is bare: no statement puts it in before that is mended.
+        (bare if not one.whole else harmed if one.bare else left_out).append(one)
     if left_out:
         step = Step("add", names.main, tuple(one.table for one in left_out))
         made = [step for step in planned if step.verb == "create"]

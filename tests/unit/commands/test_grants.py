@@ -48,3 +48,13 @@ def test_of_whatever_runs_it() -> None:
         "az postgres",
     ):
         assert words in script
+
+
+def test_expressions_are_written_as_postgresql_reads_them() -> None:
+    """Python's word boundary is PostgreSQL's backspace; named groups and flags it does not know."""
+    script = _script(
+        r"table.include.list=(?i)public\.a\b,public\.(?P<x>b\\b)", r"message.key.columns=public\.\Bc:id",
+        "column.exclude.list=x",
+    )  # fmt: skip
+    assert r"E'^(?:(?:public\\.a\\y)|(?:public\\.(b\\\\b)))$'" in script
+    assert r"E'^(?:public\\.\\Yc)$'" in script

@@ -75,3 +75,11 @@ def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
         assert place["x"] + place["w"] <= 24
         taken |= cells
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+
+
+def test_an_alert_sees_the_first_of_a_series() -> None:
+    """A series with labels begins with its first count: there it has not risen, and a scrape of nothing is no alert."""
+    for rule in RULES:
+        labelled = any(NAMES.get(name) for name in re.findall(r"increase\((\w+)", rule["expr"]))
+        assert ("unless" in rule["expr"]) is labelled, rule
+    assert any(rule["expr"].startswith("up == 0") for rule in RULES), "the process is gone"

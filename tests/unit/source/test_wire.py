@@ -74,3 +74,10 @@ def test_what_the_server_could_not_read_is_not_told(state: str, words: str, told
     """Its messages about data end with the data."""
     message = explain(state, words, SERVER, "reading").message
     assert message.endswith(told)
+
+
+def test_a_role_s_name_in_a_statement() -> None:
+    """It is quoted as SQL wants it."""
+    server = Server(host="h", port=1, user='c"dc', dbname="shop", application_name="x")
+    error = explain(None, "FATAL:  must be superuser or replication role to start walsender", server)
+    assert 'ALTER ROLE "c""dc" REPLICATION;' in error.remedy

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from producer.errors import SlotLost
 from producer.findings import Finding
 from producer.lsn import Lsn
 from producer.settings import load_settings
-from producer.source.checks.slot import retained, waited
+from producer.source.checks.slot import gap, retained, waited
 from producer.source.platform import GENERIC
 from producer.source.slot import Slot
 
@@ -54,6 +55,15 @@ def test_the_server_s_limit() -> None:
     used_up = _retained(replace(SLOT, safe_bytes=-5, wal_status="unreserved"), 1000 * MB)
     assert used_up.status == "warning"
     assert "ALTER SYSTEM SET max_slot_wal_keep_size" in used_up.remedy
+
+
+def test_a_gap_that_a_run_closes() -> None:
+    """With snapshot.mode=when_needed nobody need act."""
+    for mode, status in (("initial", "failed"), ("when_needed", "warning")):
+        settings = load_settings(None, ["topic.prefix=p", f"snapshot.mode={mode}"], {}).settings
+        found = gap("slot", SlotLost("it is lost", remedy="r"), settings)
+        assert (found.status, found.detail) == (status, "it is lost")
+        assert found.remedy
 
 
 def test_timeouts() -> None:

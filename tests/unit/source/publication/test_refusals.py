@@ -39,9 +39,15 @@ def test_nothing_is_said_of_what_will_be_right() -> None:
 
 
 def test_disabled_and_not_there() -> None:
-    """The SQL makes it."""
-    (error,) = _refused(mode="disabled")
-    assert error.remedy == 'CREATE PUBLICATION "p"; ALTER PUBLICATION "p" ADD TABLE ONLY "public"."t1";'
+    """The SQL makes it, and no UPDATE or DELETE of those who write its tables fails for that."""
+    part = Wanted(table(3, partitioned=True), (("public", "leaf"),), whole=True)
+    (error,) = _refused(mode="disabled", tables=[wanted(1), bare(2), part])
+    assert error.remedy == (
+        'CREATE PUBLICATION "p"; '
+        "CREATE PUBLICATION \"p_inserts\" WITH (publish = 'insert, truncate'); "
+        'ALTER PUBLICATION "p" ADD TABLE ONLY "public"."t1"; '
+        'ALTER PUBLICATION "p_inserts" ADD TABLE ONLY "public"."t2";'
+    )
 
 
 @pytest.mark.parametrize("mode", ["disabled", "no_tables", "all_tables"])
@@ -50,6 +56,14 @@ def test_a_selected_table_that_is_not_in_it(mode: Mode) -> None:
     (error,) = _refused(publication("p", 1), mode=mode, tables=[wanted(1), wanted(2)])
     assert "does not publish public.t2" in error.message
     assert 'ALTER PUBLICATION "p" ADD TABLE ONLY "public"."t2";' in error.remedy
+
+
+def test_a_root_with_a_bare_partition_is_not_put_in() -> None:
+    """Its identity first: the ALTER PUBLICATION alone would have writers' UPDATEs fail."""
+    part = Wanted(table(3, partitioned=True), (("public", "leaf"),), whole=True)
+    (error,) = _refused(publication("p", 1), mode="disabled", tables=[wanted(1), part])
+    assert "ALTER PUBLICATION" not in error.remedy
+    assert 'ALTER TABLE "public"."leaf" REPLICA IDENTITY FULL;' in error.remedy
 
 
 def test_no_tables_says_how_to_add_them() -> None:
