@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from producer import observe
@@ -32,6 +34,7 @@ class Stop:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._deadline = 0.0
+        self._interrupt: Callable[[], None] | None = None
         self.requested = False
 
     def listen(self) -> None:
@@ -48,6 +51,15 @@ class Stop:
         self._deadline = self._clock.monotonic() + _SECONDS
         self.requested = True
 
+    @contextmanager
+    def interrupts(self, call: Callable[[], None]) -> Iterator[None]:
+        """What is waited for inside may take for ever: told to stop, `call` cuts it short."""
+        self._interrupt = call
+        try:
+            yield
+        finally:
+            self._interrupt = None
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.requested:
             os._exit(128 + number)
@@ -55,6 +67,8 @@ class Stop:
         last = threading.Timer(_LAST_SECONDS, _give_up)
         last.daemon = True
         last.start()
+        if self._interrupt is not None:
+            self._interrupt()
 
 
 def _give_up() -> None:

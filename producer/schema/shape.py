@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from producer.decode.wal2json import LoggedColumn, RowShape
 from producer.errors import ConversionError
 from producer.events import Attribute, Column, PgType, Relation
-from producer.schema import identity
+from producer.schema import composites, identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +90,15 @@ def _relation(row: RowShape, relation: Relation, columns: tuple[Column, ...], kn
     # What an insert does not tell is as it was before, not as it is by now.
     likely = [one for one in (known.before, relation) if one is not None]
     kind, logged = identity.of_row(row, likely[0], columns)
-    return replace(
-        relation,
-        columns=columns,
-        key=identity.key_of_row(row, columns, kind, likely),
-        identity=kind,
-        identity_columns=logged,
-        primary=relation.primary if row.primary is None else identity.pairs(row.primary),
+    return composites.agreed(
+        replace(
+            relation,
+            columns=columns,
+            key=identity.key_of_row(row, columns, kind, likely),
+            identity=kind,
+            identity_columns=logged,
+            primary=relation.primary if row.primary is None else identity.pairs(row.primary),
+        )
     )
 
 

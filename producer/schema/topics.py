@@ -27,8 +27,8 @@ def subjects(topic: str) -> tuple[str, str]:
     return f"{topic}-key", f"{topic}-value"
 
 
-def check_collisions(prefix: str, tables: Iterable[tuple[str, str]]) -> None:
-    """Make sure that every table, `(schema, table)`, has a topic of its own.
+def check_collisions(prefix: str, tables: Iterable[tuple[str, str]], offsets: str = "") -> None:
+    """Make sure that every table, `(schema, table)`, has a topic of its own, which is not that of the `offsets`.
 
     Raises:
         SettingsError: two topics are equal, or equal once `.` is read as `_` (Kafka's metrics
@@ -48,6 +48,11 @@ def check_collisions(prefix: str, tables: Iterable[tuple[str, str]]) -> None:
                 f"the topic of table {schema}.{table} would have {len(topic)} characters, more than Kafka's "
                 f"{_TOPIC_LONGEST}",
                 remedy="choose a shorter topic.prefix, or leave the table out with table.exclude.list",
+            )
+        if topic == offsets:
+            raise SettingsError(
+                f"offset.storage.topic: {offsets} is the topic of table {schema}.{table}",
+                remedy="set it to a topic of its own",
             )
         other = taken.setdefault(topic.replace(".", "_"), (schema, table))
         if other != (schema, table):

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, islice, product
 
-from producer.events import Column, Relation
+from producer.events import Column, PgType, Relation
+from producer.schema import composites
+
+# Of the ways in which several types may have changed together.
+_MOST = 100
 
 
 def of(relation: Relation, column: int, past: Sequence[Relation], *, exact: bool) -> Iterator[tuple[Relation, bool]]:
@@ -27,29 +31,51 @@ def of(relation: Relation, column: int, past: Sequence[Relation], *, exact: bool
         yield relation, False
     if 0 <= column < len(relation.columns):
         own = relation.columns[column]
-        for other in (*_altered(own, past), *_columns(own, in_key=own.name in relation.key)):
-            columns = (*relation.columns[:column], other, *relation.columns[column + 1 :])
+        types = list(composites.within(own.type))
+        added = [[type.fields, *_altered(type, past)] for type in types]
+        cut = [[type.fields, *_older(type)] for type in types]
+        for columns in (
+            *_redefined(relation, types, added),
+            *_columns(relation, column),
+            *_redefined(relation, types, cut),
+        ):
             yield replace(relation, columns=columns), exact
 
 
-def _altered(column: Column, past: Sequence[Relation]) -> Iterator[Column]:
+def _redefined(
+    relation: Relation, types: Sequence[PgType], guesses: Sequence[Sequence[composites.Fields]]
+) -> Iterator[tuple[Column, ...]]:
+    """All columns, each type as one of its guesses has it: a type is altered wherever it stands. The first is known."""
+    for fields in islice(product(*guesses), 1, _MOST):
+        yield composites.defined(relation.columns, {type.oid: own for type, own in zip(types, fields, strict=True)})
+
+
+def _altered(type: PgType, past: Sequence[Relation]) -> Iterator[composites.Fields]:
     """A composite type between what it was and what it became: attributes were added first, and others dropped then."""
-    types = [c.type for known in past for c in known.columns if c.type.fields and c.type.oid == column.type.oid]
-    for was, became in combinations(dict.fromkeys(types), 2):
-        names = {field.name for field in was.fields}
-        added = tuple(field for field in became.fields if field.name not in names)
-        if added:
-            yield replace(column, type=replace(column.type, fields=(*was.fields, *added)))
+    known = [one.fields for relation in past for one in composites.of(relation.columns) if one.oid == type.oid]
+    for was, became in combinations(dict.fromkeys(known), 2):
+        names = {field.name for field in was}
+        added = tuple(field for field in became if field.name not in names)
+        # One after the other, perhaps, with rows between.
+        for count in range(len(added), 0, -1):
+            yield (*was, *added[:count])
 
 
-def _columns(column: Column, *, in_key: bool) -> Iterator[Column]:
-    if column.not_null and not in_key:
-        yield replace(column, not_null=False)
-    if column.typmod >= 0:
-        yield replace(column, typmod=-1)
-    # Attributes that were added since stand behind the others.
-    for count in range(len(column.type.fields) - 1, 0, -1):
-        yield replace(column, type=replace(column.type, fields=column.type.fields[:count]))
+def _older(type: PgType) -> Iterator[composites.Fields]:
+    """Attributes that were added since stand behind the others."""
+    for count in range(len(type.fields) - 1, 0, -1):
+        yield type.fields[:count]
+
+
+def _columns(relation: Relation, place: int) -> Iterator[tuple[Column, ...]]:
+    own = relation.columns[place]
+    others = []
+    if own.not_null and own.name not in relation.key:
+        others.append(replace(own, not_null=False))
+    if own.typmod >= 0:
+        others.append(replace(own, typmod=-1))
+    for other in others:
+        yield (*relation.columns[:place], other, *relation.columns[place + 1 :])
 
 
 def _heads(relation: Relation) -> list[tuple[str, int]]:

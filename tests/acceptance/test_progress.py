@@ -136,12 +136,16 @@ def test_once_tells_how_much_is_left(source: Source, command: Command) -> None:
 
 
 def test_waiting_for_the_slot_is_told(source: Source, command: Command, tmp_path: Path) -> None:
-    """A slot is made once older transactions have ended: which may be long."""
+    """A slot is made once older transactions have ended: which may be long. SIGTERM ends the wait, exit 0."""
     source.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    waits = "waiting: the slot is made once older transactions have ended"
     with source.connect() as other:
         other.execute(b"BEGIN; INSERT INTO t VALUES (1)")
+        running = command.start("run")
+        running.wait_for(waits)
+        assert running.stop(seconds=8) == 0, running.stderr
         running = command.start("run", "--once")
-        running.wait_for("waiting: the slot is made once older transactions have ended")
+        running.wait_for(waits)
         other.execute(b"COMMIT")
     assert running.process.wait(60) == 0, running.stderr
     assert len(command.records()) == 1

@@ -156,7 +156,9 @@ class SourceChecks:
         self._chosen = catalog.selected(self._every, settings.wants_table)
         yield from tables.chosen(self._every, self._chosen, settings)
         yield from tables.not_captured(connection, self._every, settings)
-        topics.check_collisions(settings.topic_prefix, [(table.schema, table.name) for table in self._chosen])
+        topics.check_collisions(
+            settings.topic_prefix, [(table.schema, table.name) for table in self._chosen], settings.offset_storage_topic
+        )
         self.relations = catalog.captured(connection, self._chosen, settings)
         yield from tables.partitions(connection, self._every, self._chosen, self.relations)
 

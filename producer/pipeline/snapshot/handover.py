@@ -190,7 +190,10 @@ class Handover:
 
     def _create(self, replication: Connection) -> slot.NewSlot:
         settings = self._connector.settings
-        with observe.waiting("the slot is made once older transactions have ended", slot=settings.slot_name):
+        with (
+            self._connector.stop.interrupts(replication.cancel),
+            observe.waiting("the slot is made once older transactions have ended", slot=settings.slot_name),
+        ):
             return slot.create(
                 replication, self._connector.server, settings.slot_name, settings.plugin_name,
                 failover=settings.slot_failover,

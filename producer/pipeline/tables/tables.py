@@ -72,7 +72,9 @@ class Tables:
         """
         every = catalog.tables(connection)
         self.chosen = catalog.selected(every, self._settings.wants_table)
-        topics.check_collisions(self._settings.topic_prefix, [(t.schema, t.name) for t in self.chosen])
+        topics.check_collisions(
+            self._settings.topic_prefix, [(t.schema, t.name) for t in self.chosen], self._settings.offset_storage_topic
+        )
         if not self.chosen:
             raise ServerNotReady(
                 f"no table is selected of the {len(every)} in {self._settings.database_dbname}",

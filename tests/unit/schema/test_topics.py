@@ -53,7 +53,13 @@ def test_colliding_tables_are_both_named(first: tuple[str, str], second: tuple[s
 
 
 def test_different_tables_do_not_collide() -> None:
-    check_collisions("shop", [("public", "a"), ("public", "A"), ("other", "a"), ("public", "a-b")])
+    check_collisions("shop", [("public", "a"), ("public", "A"), ("other", "a"), ("public", "a-b")], "offsets")
+
+
+def test_the_offsets_are_in_no_table_s_topic() -> None:
+    """Of a compacted topic nobody would notice."""
+    with pytest.raises(SettingsError, match=r"offset\.storage\.topic: shop\.public\.b is the topic of table public\.b"):
+        check_collisions("shop", [("public", "a"), ("public", "b")], "shop.public.b")
 
 
 def test_the_longest_topic() -> None:
