@@ -213,6 +213,7 @@ def test_topics_that_do_not_fit(source: Source, command: Command, stack: Stack) 
         "topic policies", "topic replicas", f"topic {command.prefix}.public.refused",
         *(f"schema of public.{table}" for table in ("keyless", "small", "stuck", "refused")),
     }  # fmt: skip
+    assert "small-key" in found["schema of public.small"]["detail"], "both subjects are told"
     policies = found["topic policies"]
     assert f"{command.prefix}.public.keyless (compact, its table has no key)" in policies["detail"]
     assert f"--entity-name {positions} --add-config cleanup.policy=compact" in policies["remedy"]
