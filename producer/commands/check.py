@@ -54,6 +54,6 @@ def _all(settings: Settings) -> Iterator[Finding]:
     for finding in kafka.findings(settings, source.relations):
         kafka_answers |= finding.name == "kafka" and finding.status == "ok"
         yield finding
-    if kafka_answers and source.answers and settings.snapshot_mode != "initial_only":
+    if kafka_answers and source.is_primary and settings.snapshot_mode != "initial_only":
         yield from position.findings(settings)
     yield from schemas.findings(settings, source.relations)

@@ -74,7 +74,7 @@ BEGIN
           FROM pg_catalog.pg_namespace n CROSS JOIN pg_catalog.pg_roles r
          WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
            AND {schemas}
-           AND (r.rolname = current_user
+           AND (r.rolname = current_user AND has_schema_privilege(n.oid, 'CREATE')
                 OR EXISTS (SELECT FROM pg_catalog.pg_class c
                             WHERE c.relnamespace = n.oid AND c.relowner = r.oid AND c.relkind IN ('r', 'p')))
          ORDER BY 1, 2
@@ -165,7 +165,7 @@ def _readable(settings: Settings) -> Iterator[str]:
         return
     yield "-- The selected tables of now."
     yield _tables(settings).strip()
-    yield "-- Tables that come later, of those who own tables there now, and of whoever runs this."
+    yield "-- Tables (and views) that come later, of those who own tables there now, and of whoever runs this."
     schemas = _selected(("n.nspname", settings.schema_include_list, settings.schema_exclude_list))
     yield _LATER.format(schemas=schemas, role=_text(settings.database_user)).strip()
 

@@ -21,7 +21,7 @@ from producer.settings import Settings
 from producer.sink.kafka import KafkaSink
 from producer.sink.offsets import Loaded
 from producer.sink.reader import TopicReader, as_json, table_topics
-from producer.source import catalog, slot
+from producer.source import catalog, preflight, slot
 from producer.source.publication import found
 from producer.source.publication.found import Names
 from producer.source.wire import connect
@@ -102,9 +102,11 @@ def drop_slot(settings: Settings, clock: Clock) -> None:
 
     Raises:
         SlotInUse: a reader is active; nothing was changed.
+        ServerNotReady: a standby, which has no slot to drop: the primary's would keep its log without our position.
     """
     server = stages.server(settings)
     with connect(server) as connection:
+        preflight.demand(iter([preflight.primary(slot.identify(connection))]))
         dropped = slot.drop(connection, server, settings.slot_name)
         left = found.find(connection, Names.of(settings.publication_name)) if settings.plugin_name == "pgoutput" else {}
     click.echo(

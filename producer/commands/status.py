@@ -24,7 +24,7 @@ from producer.schema import topics
 from producer.settings import Settings
 from producer.sink.offsets import Loaded
 from producer.sink.topics import TopicSize
-from producer.source import catalog, slot, timeline
+from producer.source import catalog, preflight, slot, timeline
 from producer.source.catalog import Table
 from producer.source.chunks import Chunk, chunks
 from producer.source.slot import Slot
@@ -178,6 +178,11 @@ class _Report:
                 "tables", "no table is selected",
                 "look at schema.include.list, table.include.list and database.dbname",
             )  # fmt: skip
+        identity = slot.identify(self.connection)
+        standby = preflight.primary(identity)
+        if isinstance(standby, ProducerError):
+            self.findings.append(Finding.of("primary", standby))
+            return
         if self._full:
             # It uses no slot.
             return
@@ -185,9 +190,7 @@ class _Report:
             if found is not None:
                 slot.fitting(found, settings.plugin_name, self.server.dbname)
             if loaded is not None:
-                refused = standing.lost(
-                    loaded.offset, slot.identify(self.connection), found, settings.slot_name, self._history
-                )
+                refused = standing.lost(loaded.offset, identity, found, settings.slot_name, self._history)
             else:
                 refused = None if found is None else slot.lost(found)
             if refused is not None:

@@ -33,7 +33,7 @@ def verify(settings: Settings, clock: Clock, tables: Sequence[str], *, as_json: 
     mending.demand(settings, clock)
     repairs = Repairs()
     result = Verification(settings, clock, named).run(repairs)
-    if not result.equal:
+    if repairs.total:
         if not mending.mend(settings, clock, repairs):
             return _tell(result, as_json)
         again = Verification(settings, clock, list(repairs.total)).run()

@@ -90,6 +90,8 @@ class Table:
     """The columns that we may not SELECT."""
     filtered: bool
     """Row-level security would hide rows from us."""
+    through: tuple[str, str] | None = None
+    """The topmost table of a partition that we may not read by itself: a right to that one is enough."""
 
     @property
     def qualified_name(self) -> str:
@@ -101,7 +103,7 @@ def tables(connection: Connection) -> list[Table]:
     """All ordinary and partitioned tables outside the system's schemas, by name."""
     known = connection.info.server_version >= _PARTITION_ROOT_SINCE
     root = "CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::bigint END" if known else "NULL::bigint"
-    return [
+    found = [
         Table(
             oid=row.oid,
             schema=row.schema,
@@ -118,6 +120,13 @@ def tables(connection: Connection) -> list[Table]:
             filtered=row.filtered,
         )
         for row in _rows(connection, _TABLES.format(root=root))
+    ]
+    names = {table.oid: (table.schema, table.name) for table in found}
+    return [
+        replace(table, through=names.get(table.root_oid))
+        if table.root_oid is not None and (table.unreadable or not table.usable)
+        else table
+        for table in found
     ]
 
 

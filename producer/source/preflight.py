@@ -90,7 +90,7 @@ def rights(
         )
         of = "" if whole else "the selected columns of "
         yield AccessDenied(f"{user} may not read {of}table {table.qualified_name}", remedy=grant.as_string(connection))
-    filtered = [table for table in tables if table not in refused and table.filtered]
+    filtered = [table for table in tables if table.filtered]
     for table in filtered:
         alter = sql.SQL("ALTER ROLE {} BYPASSRLS;").format(sql.Identifier(user))
         yield AccessDenied(

@@ -54,7 +54,7 @@ class TableReader:
         DDL is not MVCC-safe: a table rewritten or truncated after the snapshot was taken reads as
         empty under it. The file that the snapshot saw must be the file of now.
         """
-        name = sql.Identifier(table.schema, table.name)
+        name = _name(table)
         with explained(self._server, f"reading table {table.qualified_name}"):
             try:
                 with self.connection.transaction():
@@ -77,9 +77,14 @@ class TableReader:
 
         With `select` its rows, not the table's own.
         """
-        own = sql.SQL("{} {}").format(_only(table), sql.Identifier(table.schema, table.name))
+        own: sql.Composable = sql.SQL("{} {}").format(_only(table), _name(table))
+        conditions: list[sql.Composable] = []
+        if table.through is not None:
+            conditions.append(sql.SQL("tableoid = {}").format(sql.Literal(table.oid)))
         if not chunk.whole:
-            own = sql.SQL("{} WHERE {}").format(own, chunk.condition())
+            conditions.append(chunk.condition())
+        if conditions:
+            own = sql.SQL("{} WHERE {}").format(own, sql.SQL(" AND ").join(conditions))
         statement = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(
             sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.read_columns),
             own if select is None else subselect(select),
@@ -142,7 +147,11 @@ class TableReader:
 
 def _only(table: Table) -> sql.SQL:
     """A table's own rows, without those of tables that inherit from it; a partitioned one has no own."""
-    return sql.SQL("" if table.partitioned else "ONLY")
+    return sql.SQL("" if table.partitioned or table.through is not None else "ONLY")
+
+
+def _name(table: Table) -> sql.Identifier:
+    return sql.Identifier(*(table.through or (table.schema, table.name)))
 
 
 _SQLSTATE = ord("C")

@@ -364,6 +364,13 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _rule(
         "",
+        ("too many connections for", "too many clients already", "connection slots are reserved"),
+        PostgresUnavailable,
+        "end sessions that nobody needs (pg_stat_activity), or raise what is used up: max_connections, or the "
+        "CONNECTION LIMIT of {role} or of the database",
+    ),
+    _rule(
+        "",
         ("exceeds max_wal_senders",),
         PostgresUnavailable,
         "raise max_wal_senders and restart the server, or stop another replication client",

@@ -104,7 +104,7 @@ def test_everything_about_the_tables_at_once(source: Source, command: Command) -
     """Rights down to columns, identities of partitions, what is not captured, a filter that is misspelt, sessions."""
     source.execute(
         "CREATE TABLE t (id int PRIMARY KEY, a int, b int)",
-        "CREATE TABLE nobody_s (id int PRIMARY KEY)",
+        "CREATE TABLE nobody_s (id int PRIMARY KEY)", "ALTER TABLE nobody_s ENABLE ROW LEVEL SECURITY",
         "CREATE TABLE e (id int) PARTITION BY RANGE (id)",
         'CREATE TABLE "e One" PARTITION OF e FOR VALUES FROM (0) TO (10)',
         "CREATE TABLE e_2 PARTITION OF e FOR VALUES FROM (10) TO (20)",
@@ -131,6 +131,7 @@ def test_everything_about_the_tables_at_once(source: Source, command: Command) -
         "session settings", "sessions", "read rights", "identity of public.e", compacted,
     }  # fmt: skip
     assert "its table has no key" in found[compacted]["detail"]
+    assert "row-level security" in found["read rights"]["detail"], "the last of its lines; it may not be read either"
     assert "timezone is 'Europe/Berlin', not 'UTC'" in found["session settings"]["detail"]
     assert "custmers" in found["filters"]["detail"]
     assert 'ALTER TABLE "public"."Quick" SET LOGGED;' in found["table public.Quick"]["remedy"]
@@ -212,6 +213,7 @@ def test_topics_that_do_not_fit(source: Source, command: Command, stack: Stack) 
         "topic policies", "topic replicas", f"topic {command.prefix}.public.refused",
         *(f"schema of public.{table}" for table in ("keyless", "small", "stuck", "refused")),
     }  # fmt: skip
+    assert "small-key" in found["schema of public.small"]["detail"], "both subjects are told"
     policies = found["topic policies"]
     assert f"{command.prefix}.public.keyless (compact, its table has no key)" in policies["detail"]
     assert f"--entity-name {positions} --add-config cleanup.policy=compact" in policies["remedy"]

@@ -19,6 +19,7 @@ from producer.settings import load_settings
 from producer.sink.offsets import Loaded
 from producer.sink.protocol import Sink
 from tests.harness import Command, Source, folded, wait_for
+from tests.scrape import PORT_FREE, Scrape
 
 FULL: dict[str, object] = {"replication.method": "FULL_TABLE"}
 # Little is in flight: a run takes seconds.
@@ -313,3 +314,17 @@ def test_from_the_log_and_back(source: Source, command: Command) -> None:
     records: list[Any] = command.records("public.t")
     positions(records)
     assert [row["id"] for row in rows(command, "public.t", records)] == [3, 4]
+
+
+def test_it_is_seen_at_work(source: Source, command: Command) -> None:
+    """Its phase is that of a snapshot, behind a locked table too."""
+    source.execute(*(f"CREATE TABLE {name} (id int PRIMARY KEY)" for name in "tz"))
+    with source.connect() as holder:
+        holder.autocommit = False
+        holder.execute("LOCK TABLE z IN ACCESS EXCLUSIVE MODE")
+        running = command.start("run", settings={**FULL, **PORT_FREE})
+        scrape = Scrape(running)
+        scrape.wait_for("phase", "snapshot", value=1)
+        assert scrape.health() == (200, [])
+        holder.rollback()
+    assert running.process.wait(60) == 0, running.stderr

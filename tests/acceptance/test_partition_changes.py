@@ -53,6 +53,26 @@ def test_attached_with_rows_while_it_is_stopped(source: Source, command: Command
     assert sum(bool(r.value) and r.value["op"] == "r" for r in command.records("public.t")) == 4  # type: ignore[index]
 
 
+def test_attached_where_only_the_root_may_be_read(source: Source, command: Command) -> None:
+    """A right to the root is a right to the rows of its partitions, as `grants` gives it."""
+    role = f"reader_{source.name}"
+    source.execute(
+        *ROOT, *LONER, "CREATE SCHEMA hidden", "ALTER TABLE loner SET SCHEMA hidden",
+        f"CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'p'", f"GRANT SELECT ON t TO {role}",
+    )  # fmt: skip
+    settings = {**ONLY_T, "database.user": role, "database.password": "p"}
+    try:
+        for statement in ("SELECT 1", ATTACH.replace("loner", "hidden.loner"), "UPDATE t SET v = 'new' WHERE id = 7"):
+            source.execute(statement)
+            done = command.run("run", "--once", settings=settings)
+            assert done.returncode == 0, done.stderr
+            assert rows_match(source, command)
+    finally:
+        source.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+    read: list[Any] = [r.key for r in command.records("public.t") if r.value and r.value["op"] == "r"]  # type: ignore[index]
+    assert sorted(key["id"] for key in read) == [1, 7, 8]
+
+
 def test_attached_with_rows_while_it_runs(source: Source, command: Command) -> None:
     """Its rows reach the topic within seconds, and its later changes."""
     source.execute(*ROOT, *LONER)

@@ -256,6 +256,22 @@ def test_columns_that_a_record_does_not_hold(source: Source, command: Command) -
     assert differences(verified(command, settings=settings, code=4))["different"] == [4]
 
 
+def test_a_repair_sends_no_deletes_that_are_skipped(source: Source, command: Command) -> None:
+    """skipped.operations=d: such keys stay, and are not counted as repaired."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    settings: Settings = {"skipped.operations": "d,u"}
+    run_once(command, settings)
+    source.execute("DELETE FROM t WHERE id = 1")
+    run_once(command, settings)
+    document = verified(command, "--repair", settings=settings, code=4)
+    assert (differences(document)["extra"], document["repaired"]) == ([1], {})
+    source.execute("UPDATE t SET v = 'c'")
+    run_once(command, settings)
+    document = verified(command, "--repair", settings=settings, code=4)
+    assert document["repaired"] == {"public.t": 1}
+    assert document["totals"] == {"missing": 0, "extra": 1, "different": 0}
+
+
 def test_what_was_not_sent_yet_is_a_difference_and_said(source: Source, command: Command) -> None:
     """With nobody reading the slot the topic ends where it ends."""
     source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")

@@ -81,11 +81,11 @@ def _judged(settings: Settings, registry: Registry, wanted: dict[str, Subjects])
         good = "compatible with the registered ones"
     else:
         bad = []
-        for name, pairs in wanted.items():
+        for name, pair in ((name, pair) for name, pairs in wanted.items() for pair in pairs):
             try:
-                registry.register_all(pairs)
+                registry.register_all([pair])
             except ProducerError as error:
-                bad.append((name, ""))
+                bad.append((name, pair[0]))
                 yield Finding.of("schema of", error, name)
         good = "registered, as auto.register.schemas=false demands"
     if wanted and not bad:

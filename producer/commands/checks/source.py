@@ -41,8 +41,8 @@ class SourceChecks:
         self._streams = False
         """Whether a producer of ours reads the slot."""
         self.relations: list[Relation] = []
-        self.answers = False
-        """Whether the server does, and can be read."""
+        self.is_primary = False
+        """Whether the server answers, and is no standby: a standby knows nothing of our slot."""
 
     def findings(self) -> Iterator[Finding]:
         """Line by line; what one group cannot tell keeps none of the others from telling."""
@@ -55,8 +55,7 @@ class SourceChecks:
             yield Finding(name="connection", status="ok", detail=self._at.where)
             release = connection.info.server_version
             yield server.version(release)
-            self.answers = server.readable(release)
-            if self.answers:
+            if server.readable(release):
                 for name, look in self._looks(connection):
                     yield from group(name, look, self._at)
 
@@ -94,6 +93,7 @@ class SourceChecks:
 
     def _server(self, connection: Connection) -> Iterator[Finding | ProducerError]:
         identity = slot.identify(connection)
+        self.is_primary = not identity.in_recovery
         yield preflight.primary(identity)
         encoded = preflight.encoded(identity)
         yield encoded if isinstance(encoded, Finding) else Finding.of("encoding", encoded)
@@ -124,7 +124,8 @@ class SourceChecks:
                 yield from (one for one in link.settings(walsender, "the replication session") if one.status != "ok")
                 room = capacity.room(connection)
                 if (
-                    preflight.wal_level(connection) == "logical"
+                    self.is_primary
+                    and preflight.wal_level(connection) == "logical"
                     and room.slots < room.most_slots
                     and allowed.allows(name)
                 ):

@@ -168,6 +168,7 @@ class FullTableRun:
             offset = replace(offset, lsn=at, consistent_point=offset.consistent_point or at)
             self._store(offset)
             self._started()
+            self._at_work()
             _log.info("a snapshot was taken", position=str(at), tables=len(wanted))
             progress = observe.snapshot_progress(
                 self._connector.clock, tables=len(wanted), rows=sum(table.rows for table in wanted)
@@ -202,6 +203,11 @@ class FullTableRun:
             raise Stopped
         self._sink.poll()
         self._lock.watch()
+        self._at_work()
+
+    def _at_work(self) -> None:
+        """For whoever asks how we are: the reading of a topic ends by itself where Kafka is away."""
+        self._connector.counters.condition.enter("snapshot", self._connector.clock.monotonic())
 
     def _store(self, offset: Offset) -> None:
         """Write the run's state and wait for its ack."""

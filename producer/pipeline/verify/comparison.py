@@ -139,9 +139,10 @@ class Comparison:
             keys = self._file.execute("SELECT key FROM found WHERE kind = ? ORDER BY key LIMIT ?", (kind, MOST_KEYS))
             self.result.keys[kind] = [self._images.key_json(key) for (key,) in keys]
 
-    def keys(self) -> Iterator[bytes]:
-        """The keys that differ, without their frame."""
-        for (key,) in self._file.execute("SELECT key FROM found WHERE kind <> 'not carried'"):
+    def repairable(self) -> Iterator[bytes]:
+        """The keys that differ, without their frame; not those whose deletes are not to be sent."""
+        left_out = ("not carried", "extra" if "d" in self._ground.settings.skipped_operations else "")
+        for (key,) in self._file.execute("SELECT key FROM found WHERE kind NOT IN (?, ?)", left_out):
             yield key
 
     def _compare_rows(self, suspects: set[int] | None) -> None:

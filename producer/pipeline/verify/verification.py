@@ -78,7 +78,7 @@ class Verification:
                         comparison.run()
                         found.append(comparison.result)
                         if repairs is not None:
-                            repairs.note((table.schema, table.name), comparison.keys())
+                            repairs.note((table.schema, table.name), comparison.repairable())
                 except sqlite3.OperationalError as error:
                     raise OperatorError(
                         f"table {table.qualified_name}: the temporary file of its comparison: {error}",
@@ -86,6 +86,9 @@ class Verification:
                     ) from error
             result.tables = found
             result.behind = passing.behind
+        extra = sum(table.totals["extra"] for table in found)
+        if repairs is not None and extra and "d" in self._settings.skipped_operations:
+            _log.warning("extra keys stay: skipped.operations keeps their deletes back", keys=extra)
         return result
 
     def _comparable(

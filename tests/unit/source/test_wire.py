@@ -32,6 +32,8 @@ SERVER = Server(host="h", port=1, user="cdc", dbname="shop", application_name="x
         ("55006", 'ERROR:  replication slot "s1" is active for PID 7', SlotInUse, "stop the other reader"),
         ("42704", 'ERROR:  replication slot "s1" does not exist', SlotLost, "slot drop"),
         ("53400", "ERROR:  all replication slots are in use", ServerNotReady, "max_replication_slots"),
+        (None, 'FATAL:  too many connections for role "cdc"', PostgresUnavailable, "CONNECTION LIMIT of"),
+        (None, "FATAL:  sorry, too many clients already", PostgresUnavailable, "max_connections"),
         ("42501", "ERROR:  permission denied for table t", AccessDenied, "GRANT SELECT"),
         ("57P01", "FATAL:  terminating connection due to administrator command", PostgresUnavailable, "up"),
         (None, "server closed the connection unexpectedly", PostgresUnavailable, "up"),
