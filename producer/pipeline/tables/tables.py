@@ -209,19 +209,17 @@ class Tables:
 
     def captured_as(self, connection: Connection, schema: str, name: str) -> tuple[str, str] | None:
         """Schema and name of the selected table that a logged name belongs to: a partition's are its root's."""
-        known = self._baseline.get((schema, name))
-        if known is not None:
+        if (known := self._baseline.get((schema, name))) is not None:
             return known.schema, known.name
         found = self._table(connection, schema, name)
         return None if found is None else (found[1].schema, found[1].name)
 
     def is_partition(self, connection: Connection, schema: str, name: str) -> bool:
         """Whether the name is a partition's."""
-        known = self._baseline.get((schema, name))
-        if known is None:
-            table, root = self._table(connection, schema, name) or (None, None)
-            return table is not root
-        return known.logged_as is not None
+        if (known := self._baseline.get((schema, name))) is not None:
+            return known.logged_as is not None
+        table, root = self._table(connection, schema, name) or (None, None)
+        return table is not root
 
     def _table(self, connection: Connection, schema: str, name: str) -> tuple[Table, Table] | None:
         """A selected table, or a partition, and the selected table that it is part of.
