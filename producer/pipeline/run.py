@@ -211,6 +211,7 @@ class Runner:
         if reads_log:
             plugins.demand_allowed(connection, self._settings.plugin_name, self._settings.hosting_platform)
         chosen = tables.select(connection)
+        preflight.demand(preflight.roots(identity.version, chosen))
         relations = tables.remember(connection)
         if not self._looked:
             # Whichever of them a predecessor has produced: it cannot be asked.

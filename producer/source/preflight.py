@@ -68,6 +68,16 @@ def log_level(level: str, platform: Platform | None = None) -> Finding | ServerN
     )
 
 
+def roots(version: int, chosen: Sequence[Table]) -> Iterator[ServerNotReady]:
+    """Partitioned tables: older servers do not tell which partitions are theirs."""
+    names = [table.qualified_name for table in chosen if table.partitioned]
+    if names and version < catalog.PARTITION_ROOT_SINCE:
+        yield ServerNotReady(
+            f"partitioned tables are captured from PostgreSQL 12 on: {', '.join(names)}",
+            remedy="upgrade the server, or leave them out with table.exclude.list",
+        )
+
+
 def rights(
     connection: Connection, tables: Sequence[Table], relations: Sequence[Relation], user: str
 ) -> Iterator[Finding | ProducerError]:
