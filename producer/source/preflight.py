@@ -202,8 +202,9 @@ def generated(connection: Connection, chosen: Sequence[Table], settings: Setting
         )
 
 
-def messages(version: int, *, asked: bool) -> Iterator[ServerNotReady]:
+def messages(version: int, settings: Settings) -> Iterator[ServerNotReady]:
     """Whether pgoutput knows logical messages, where they are asked for."""
+    asked = settings.plugin_name == "pgoutput" and settings.message_prefix_include_list
     if asked and version < pgoutput.MESSAGES_SINCE:
         yield ServerNotReady(
             f"message.prefix.include.list: pgoutput of PostgreSQL {version // 10000} does not tell of logical "
