@@ -49,7 +49,7 @@ plugins: build ## the acceptance tests with pgoutput instead of wal2json
 golden: build ## capture the golden cases again; review what differs
 	@$(PYTHON) -m tests.golden
 
-matrix: build ## types and shapes on every supported PostgreSQL with its wal2json
+matrix: build ## types and shapes on every supported PostgreSQL, with pgoutput where it has no wal2json
 	@$(PYTHON) -m dev.matrix -- -n 2 --dist worksteal
 
 downstream: build ## our events through Debezium's JDBC sink into a second database, row by row

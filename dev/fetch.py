@@ -1,4 +1,5 @@
-"""Fetching Kafka, the registry and Connect's plugins by Maven, another PostgreSQL by apt, once, into a cache folder.
+"""Fetching Kafka, the registry and Connect's plugins by Maven, another PostgreSQL by either apt or Maven, once, into a
+cache folder.
 
 Room: dev (IO).
 """
@@ -13,7 +14,9 @@ from pathlib import Path
 
 from dev.debian import postgres_tree, unpack_postgres
 from dev.install import PG_MAJOR
+from dev.jars import JARS, unpack_jar
 from dev.java import KAFKA_JAVA, java
+from dev.maven import copy_artifact, maven
 from dev.shell import StackError, locked, run, say
 
 KAFKA_VERSION = "4.3.1"
@@ -72,7 +75,8 @@ def fetch(cache: Path, names: Collection[str], major: int = PG_MAJOR) -> None:
         StackError: Maven or apt failed; with the end of its output.
     """
     if "postgres" in names and major != PG_MAJOR:
-        once(postgres_tree(cache, major), lambda tree: unpack_postgres(tree, major))
+        unpack = unpack_jar if major in JARS else unpack_postgres
+        once(postgres_tree(cache, major), lambda tree: unpack(tree, major))
     if {"kafka", "connect"} & set(names):
         # Connect itself is one of Kafka's jars.
         once(kafka_libs(cache), _kafka)
@@ -107,9 +111,7 @@ def _kafka(target: Path) -> None:
 
 def _registry(target: Path) -> None:
     say(f"fetching Apicurio Registry {APICURIO_VERSION} (160 MB)")
-    artifact = f"-Dartifact=io.apicurio:apicurio-registry-app:{APICURIO_VERSION}:tar.gz:all"
-    _maven("dependency:get", artifact, "-Dtransitive=false")
-    _maven("dependency:copy", artifact, f"-DoutputDirectory={target.parent}")
+    copy_artifact(f"io.apicurio:apicurio-registry-app:{APICURIO_VERSION}:tar.gz:all", target.parent)
     archive = next(target.parent.glob("apicurio-registry-app-*.tar.gz"), None)
     if archive is None:
         raise StackError("Maven brought no registry: try `mvn dependency:get` by hand")
@@ -175,7 +177,7 @@ def _dependencies(
         f"{repositories}<dependencies>\n{dependencies}</dependencies></project>\n"
     )
     scope = "-DincludeScope=runtime"
-    _maven("-f", str(pom), "dependency:copy-dependencies", scope, f"-DoutputDirectory={jars}", *options)
+    maven("-f", str(pom), "dependency:copy-dependencies", scope, f"-DoutputDirectory={jars}", *options)
 
 
 def _repository_off(id: str) -> str:
@@ -185,7 +187,3 @@ def _repository_off(id: str) -> str:
         f"<repositories><repository><id>{id}</id><url>http://127.0.0.1</url><releases>{off}</releases>"
         f"<snapshots>{off}</snapshots></repository></repositories>\n"
     )
-
-
-def _maven(*arguments: str) -> None:
-    run(["mvn", "-B", "-q", *arguments])

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from dev.jars import JARS
 from dev.java import KAFKA_JAVA, REGISTRY_JAVA, find_java, find_javac, java
 from dev.shell import StackError, run, say
 
@@ -59,7 +60,8 @@ def _missing(names: Collection[str], major: int) -> list[str]:
         packages.append("default-jdk-headless")
     if "browser" in names and shutil.which(BROWSER) is None:
         packages += [BROWSER, "fonts-liberation"]
-    if {"kafka", "registry", "connect"} & set(names) and shutil.which("mvn") is None:
+    jar = "postgres" in names and major in JARS
+    if (jar or {"kafka", "registry", "connect"} & set(names)) and shutil.which("mvn") is None:
         packages.append("maven")
     return packages
 

@@ -1,7 +1,8 @@
-"""`make matrix`: the tests marked `matrix` on each supported PostgreSQL with its wal2json, and one table.
+"""`make matrix`: the tests marked `matrix` on each supported PostgreSQL, and one table.
 
-Room: dev (IO). `python -m dev.matrix [MAJOR…] [-- pytest's own arguments]`. Each major has a stack of its own,
-one after the other; that of a major whose tests failed is kept, stopped, to be looked at.
+Room: dev (IO). `python -m dev.matrix [--plugin pgoutput] [MAJOR…] [-- pytest's own arguments]`. With wal2json where the
+major has it, else with pgoutput. Each major has a stack of its own, one after the other; that of a major whose tests
+failed is kept, stopped, to be looked at.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from dev.jars import JARS
 from dev.shell import StackError, say
 from dev.stack import MAJORS, Stack
 
 _ROOT = Path(__file__).resolve().parent.parent
-_ROW = "{:<7}{:<12}{:<10}{:>7}{:>8}{:>9}{:>9}  {}"
+_ROW = "{:<7}{:<12}{:<14}{:>7}{:>8}{:>9}{:>9}  {}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class Result:
 
     major: int
     server: str = "-"
-    wal2json: str = "-"
+    plugin: str = "-"
     passed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -50,27 +52,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, rest = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     parser = argparse.ArgumentParser(prog="python -m dev.matrix", description=__doc__)
     parser.add_argument("majors", nargs="*", type=int, metavar="MAJOR", help=", ".join(map(str, MAJORS)))
-    majors = parser.parse_args(own).majors or MAJORS
+    parser.add_argument("--plugin", choices=("wal2json", "pgoutput"), help="this one, where the major has it")
+    arguments = parser.parse_args(own)
+    majors = arguments.majors or MAJORS
     if unknown := set(majors) - set(MAJORS):
         parser.error(f"no PostgreSQL {unknown.pop()} here: there are {', '.join(map(str, MAJORS))}")
     results = []
     for major in majors:
         say(f"\nPostgreSQL {major}")
-        results.append(_tested(major, rest))
-    print("\n" + _ROW.format("major", "PostgreSQL", "wal2json", "passed", "failed", "skipped", "seconds", "").rstrip())
+        plugin = "pgoutput" if major in JARS else arguments.plugin or "wal2json"
+        results.append(_tested(major, plugin, rest))
+    print("\n" + _ROW.format("major", "PostgreSQL", "plugin", "passed", "failed", "skipped", "seconds", "").rstrip())
     for r in results:
-        figures = (r.major, r.server, r.wal2json, r.passed, r.failed, r.skipped, round(r.seconds), r.trouble)
+        figures = (r.major, r.server, r.plugin, r.passed, r.failed, r.skipped, round(r.seconds), r.trouble)
         print(_ROW.format(*figures).rstrip())
     return 0 if all(result.good for result in results) else 1
 
 
-def _tested(major: int, arguments: Sequence[str]) -> Result:
+def _tested(major: int, plugin: str, arguments: Sequence[str]) -> Result:
     base = Stack.load()
     stack = Stack(base.folder.parent / "matrix" / str(major), base.cache, major)
     try:
         stack.wipe()
         stack.start()
-        result = _run(stack, major, arguments)
+        result = _run(stack, major, plugin, arguments)
         stack.stop()
     except StackError as error:
         say(f"error: {error}")
@@ -86,11 +91,12 @@ def _tested(major: int, arguments: Sequence[str]) -> Result:
     return result
 
 
-def _run(stack: Stack, major: int, arguments: Sequence[str]) -> Result:
+def _run(stack: Stack, major: int, plugin: str, arguments: Sequence[str]) -> Result:
     began = time.monotonic()
     report = stack.folder / "tests.xml"
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-m", "matrix", f"--junitxml={report}", *arguments], cwd=_ROOT, check=False,
+        [sys.executable, "-m", "pytest", "-m", "matrix", "--plugin", plugin, f"--junitxml={report}", *arguments],
+        cwd=_ROOT, check=False,
         env={**os.environ, "DEV_STACK_DIR": str(stack.folder), "DEV_CACHE_DIR": str(stack.cache),
              "DEV_POSTGRES_MAJOR": str(major)},
     ).returncode  # fmt: skip
@@ -103,7 +109,7 @@ def _run(stack: Stack, major: int, arguments: Sequence[str]) -> Result:
     return Result(
         major=major,
         server=stack.postgres_version,
-        wal2json=stack.wal2json_version,
+        plugin=f"wal2json {stack.wal2json_version}" if plugin == "wal2json" else plugin,
         passed=counts["tests"] - failed - counts["skipped"],
         failed=failed,
         skipped=counts["skipped"],

@@ -72,7 +72,8 @@ class Postgres(Server):
                 "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={inside(Path(password.name))}",
             )  # fmt: skip
         # As on a server that has lived long: what takes an OID for a signed number is found.
-        self._run("pg_resetwal", "-o", str(_FIRST_OID), "-D", inside(unfinished))
+        if self._programs.sets_oids:
+            self._run("pg_resetwal", "-o", str(_FIRST_OID), "-D", inside(unfinished))
         # Not in the command line: there, a reload complains of each that the file sets otherwise.
         with (unfinished / "postgresql.conf").open("a") as conf:
             conf.writelines(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: the machine's own, or those of an unpacked tree, run in it by chroot.
+"""PostgreSQL's programs: the machine's own, or those of an unpacked tree, run in it by chroot, or those of a jar.
 
 Room: dev (IO). chroot(1) for root; unshare(1), in a user namespace of its own, for everybody else. Nothing is
 mounted: each stack has a copy of the tree, and the server's data lies in it.
@@ -30,8 +30,13 @@ class Programs(ABC):
 
     @property
     def wal2json_version(self) -> str:
-        """The plugin's version, as its package's metadata tells: nothing else does."""
+        """The plugin's version, as its package's metadata tells: nothing else does. Empty where it is not there."""
         return self._package_version(f"postgresql-{self.major}-wal2json").partition("-")[0] or "unknown"
+
+    @property
+    def sets_oids(self) -> bool:
+        """Whether there is pg_resetwal."""
+        return True
 
     @abstractmethod
     def prepare(self) -> None:
@@ -60,11 +65,7 @@ class Installed(Programs):
 
     def command(self, program: str, *arguments: str | Path) -> list[str]:
         """Run as an unprivileged user: PostgreSQL refuses root."""
-        user = server_user()
-        as_user = (
-            ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"] if user else []
-        )
-        return [*as_user, str(PG_BIN / program), *map(str, arguments)]
+        return [*_as_user(), str(PG_BIN / program), *map(str, arguments)]
 
     def inside(self, path: Path) -> Path:
         """The same."""
@@ -129,6 +130,45 @@ class Unpacked(Programs):
         return package_versions(self._tree).get(package, "")
 
 
+class Jar(Programs):
+    """A copy of a jar's tree, whose programs run anywhere."""
+
+    def __init__(self, root: Path, cache: Path, major: int) -> None:
+        super().__init__(major)
+        self._root = root
+        self._tree = postgres_tree(cache, major)
+
+    @property
+    def wal2json_version(self) -> str:
+        """It is not there."""
+        return ""
+
+    @property
+    def sets_oids(self) -> bool:
+        """It brings initdb and the server."""
+        return False
+
+    def prepare(self) -> None:
+        """Copy the tree, once: the server's user can reach the copy."""
+        if not self._root.exists():
+            unfinished = self._root.with_name(f"{self._root.name}.unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.parent.mkdir(parents=True, exist_ok=True)
+            run(["cp", "-a", "--reflink=auto", str(self._tree), str(unfinished)])
+            unfinished.rename(self._root)
+
+    def command(self, program: str, *arguments: str | Path) -> list[str]:
+        """Run as an unprivileged user."""
+        return [*_as_user(), str(self._root / "bin" / program), *map(str, arguments)]
+
+    def inside(self, path: Path) -> Path:
+        """The same."""
+        return path
+
+    def _package_version(self, package: str) -> str:
+        return ""
+
+
 def server_user() -> pwd.struct_passwd | None:
     """Whom PostgreSQL runs as when we are root, which it refuses.
 
@@ -143,6 +183,11 @@ def server_user() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     raise StackError("PostgreSQL refuses root, and there is no user postgres or nobody: run as another user")
+
+
+def _as_user() -> list[str]:
+    user = server_user()
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"] if user else []
 
 
 def own(folder: Path) -> None:

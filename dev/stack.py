@@ -19,7 +19,8 @@ from dev import connect, kafka, postgres, registry, state
 from dev.debian import SUITES
 from dev.fetch import fetch
 from dev.install import PG_MAJOR, install
-from dev.programs import Installed, Programs, Unpacked
+from dev.jars import JARS
+from dev.programs import Installed, Jar, Programs, Unpacked
 from dev.server import Server
 from dev.shell import StackError, locked
 from dev.state import State
@@ -28,7 +29,7 @@ NAMES = ("postgres", "kafka", "registry")
 # Not started unless named.
 OPTIONAL = ("connect",)
 ALL = (*NAMES, *OPTIONAL)
-MAJORS = tuple(sorted((PG_MAJOR, *SUITES)))
+MAJORS = tuple(sorted((PG_MAJOR, *SUITES, *JARS)))
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -142,7 +143,7 @@ class Stack:
 
     @property
     def wal2json_version(self) -> str:
-        """The plugin's, as its package tells."""
+        """The plugin's, as its package tells; empty where it is not there."""
         return self._programs().wal2json_version
 
     @property
@@ -253,7 +254,7 @@ class Stack:
         kept = self._state()
         if kept.major == PG_MAJOR:
             return Installed()
-        return Unpacked(state.tree(kept.data), self.cache, kept.major)
+        return (Jar if kept.major in JARS else Unpacked)(state.tree(kept.data), self.cache, kept.major)
 
     def _check_major(self) -> None:
         kept = self._kept()

@@ -29,6 +29,7 @@ Row = tuple[Any, ...]
 
 PLUGIN = "wal2json"
 """plugin.name of every command whose test says nothing else: `pytest --plugin pgoutput`."""
+_FORCE_SINCE = 130000
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20, what: str = "") -> None:
@@ -91,6 +92,12 @@ class Source:
         settings = load_settings(None, ["topic.prefix=p", f"database.dbname={self.name}"], {}).settings
         self.execute("\n".join(publications(settings, "true")))
 
+    def make_slot(self, name: str | None = None) -> None:
+        """Make the slot, or one of another name, before the producer does; what it reads is published before."""
+        if PLUGIN == "pgoutput":
+            self.publish()
+        self.execute(f"SELECT pg_create_logical_replication_slot('{name or self.slot}', '{PLUGIN}')")
+
     def confirmed_lsn(self) -> str | None:
         """The slot's confirmed position; None when there is no slot."""
         found = self.rows(f"SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{self.slot}'")
@@ -102,7 +109,9 @@ class Source:
             return connection.info.server_version // 10000
 
     def prints_nan(self) -> bool:
-        """Whether the plugin can print NaN and Infinity (wal2json 2.6): asked of the plugin itself."""
+        """Whether the plugin can print NaN and Infinity (pgoutput, wal2json 2.6): asked of wal2json itself."""
+        if PLUGIN == "pgoutput":
+            return True
         slot = f"ability_{self.name}"
         with self.connect() as connection:
             connection.execute("SELECT pg_create_logical_replication_slot(%s, 'wal2json', true)", (slot,))
@@ -125,7 +134,11 @@ class Source:
                 if pid is not None:
                     admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
                 wait_for(lambda name=name: _dropped(admin, name), what=f"dropping slot {name}")  # type: ignore[misc]
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name)))
+            force = sql.SQL("WITH (FORCE)")
+            if admin.info.server_version < _FORCE_SINCE:
+                force = sql.SQL("")
+                admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (self.name,))
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} {}").format(sql.Identifier(self.name), force))
 
 
 def _dropped(admin: psycopg.Connection[Row], name: str) -> bool:

@@ -59,12 +59,15 @@ class Ways(TypedDict, total=False):
 class Reader:
     """A session that is pinned like the producer's, and a slot of its own."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, plugin: str = "wal2json") -> None:
+        """With `plugin` pgoutput, wal2json is not asked: there are `messages` alone."""
         self._slot = source.slot
+        self._plugin = plugin
         self._more: dict[str, str] = {}
         self._names: TypeNames | None = None
         self._publication = ""
-        self.connection: Connection = connect(server(source))
+        self._server = server(source)
+        self.connection: Connection = connect(self._server)
 
     def publish(self) -> None:
         """Have pgoutput tell of all tables, too."""
@@ -73,6 +76,12 @@ class Reader:
 
     def begin(self) -> None:
         """Make the slots: what happened before is not decoded."""
+        if self._plugin == "wal2json":
+            self._begin_records()
+        if self._publication:
+            self.connection.execute(b"SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (self._publication,))
+
+    def _begin_records(self) -> None:
         self.connection.execute(b"SELECT pg_create_logical_replication_slot(%s, 'wal2json')", (self._slot,))
         self._more = dict(wal2json.NEWER)
         for optional in list(self._more):
@@ -87,12 +96,12 @@ class Reader:
             # wal2json 2.3.
             self._names = TypeNames(lambda name: pg_types.type_oid(self.connection, name))
         self.connection.execute(b"DROP TABLE public.seen")
-        if self._publication:
-            self.connection.execute(b"SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (self._publication,))
 
     @property
     def ways(self) -> Ways:
         """The plugin's."""
+        if self._plugin == "pgoutput":
+            return {"nan_is_null": False, "signed_oids": False}
         return {
             "nan_is_null": wal2json.NUMBERS_AS_STRINGS not in self._more,
             "signed_oids": wal2json.EMPTY_TRANSACTIONS not in self._more,
@@ -119,7 +128,9 @@ class Reader:
         query = (
             b"SELECT encode(data, 'hex') FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL, VARIADIC %s::text[])"
         )
-        found = self.connection.execute(query, (self._publication, options)).fetchall()
+        # In a session of its own: older servers decode by pgoutput ten times in one.
+        with connect(self._server) as session:
+            found = session.execute(query, (self._publication, options)).fetchall()
         messages = [bytes.fromhex(str(data)) for (data,) in found]
         return [message for message in messages if message[:1] in (b"R", b"I", b"U", b"D")]
 

@@ -111,6 +111,9 @@ def grants(settings: Settings) -> Iterator[str]:
         # A slot is made in no transaction that has written; with pgoutput it is made behind its publication.
         yield from () if publishes else _slot(settings)
     yield ""
+    if by_log and publishes:
+        # So that the whole script can also be sent as one query.
+        yield "BEGIN;"
     yield "-- The role. Give it a password, or another way to log in: ALTER ROLE … PASSWORD '…';"
     yield (f"DO $role$ BEGIN IF to_regrole({_text(user)}) IS NULL THEN CREATE ROLE {user} LOGIN; END IF; END $role$;")
     if by_log:
@@ -122,6 +125,8 @@ def grants(settings: Settings) -> Iterator[str]:
     yield from _readable(settings)
     if by_log and publishes:
         yield from publications(settings, _selected_tables(settings))
+        yield "COMMIT;"
+        yield ""
         yield from _slot(settings)
 
 
@@ -154,7 +159,13 @@ def _slot(settings: Settings) -> Iterator[str]:
     yield "-- The slot: from here on the server keeps its log for the producer, so run that soon."
     name, plugin = _text(settings.slot_name), _text(settings.plugin_name)
     yield f"SELECT pg_create_logical_replication_slot({name}, {plugin})"
-    yield f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {name});"
+    published = ""
+    if settings.plugin_name == "pgoutput":
+        # Where that failed, no slot is in front of it.
+        published = (
+            f"\n   AND EXISTS (SELECT FROM pg_publication WHERE pubname::text = {_text(settings.publication_name)})"
+        )
+    yield f" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {name}){published};"
 
 
 def _readable(settings: Settings) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from producer.settings import Settings
-from producer.source.publication.found import HAS_IDENTITY, Names
+from producer.source.publication.found import HAS_IDENTITY, ROOTS_SINCE, Names
 
 # A partitioned table is judged by its partitions: whether none of them, or not all, have an identity.
 _SCRIPT = """
@@ -43,12 +43,12 @@ BEGIN
             SELECT p.root, c.relkind = 'r' AS leaf, {identity} AS whole
               FROM parts p JOIN pg_catalog.pg_class c ON c.oid = p.relid
         )
-        SELECT n.nspname, c.relname, c.oid,
+        SELECT n.nspname, c.relname, c.oid, c.relkind = 'p' AND version < {roots} AS unnamed,
                coalesce(bool_or(j.whole) FILTER (WHERE j.leaf), bool_or(j.whole)) AS whole,
                coalesce(bool_and(j.whole) FILTER (WHERE j.leaf), bool_or(j.whole)) AS all_whole
           FROM judged j JOIN pg_catalog.pg_class c ON c.oid = j.root
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         GROUP BY n.nspname, c.relname, c.oid ORDER BY 1, 2
+         GROUP BY n.nspname, c.relname, c.oid, c.relkind ORDER BY 1, 2
     LOOP
         chosen := CASE WHEN t.whole THEN {main} ELSE {inserts} END;
         IF t.whole <> t.all_whole THEN
@@ -57,6 +57,8 @@ BEGIN
                        WHERE r.prrelid = t.oid AND p.pubname::text = chosen)
            OR EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.puballtables AND p.pubname::text = {main}) THEN
             NULL;
+        ELSIF t.unnamed THEN
+            RAISE WARNING '%.%: not published, this server publishes no table by its root', t.nspname, t.relname;
         ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname::text = chosen) THEN
             RAISE WARNING '%.%: not published, it has no replica identity', t.nspname, t.relname;
         ELSE
@@ -85,4 +87,5 @@ def publications(settings: Settings, tables: str) -> Iterator[str]:
         whole="FOR ALL TABLES" if everything else "",
         tables=tables,
         identity=HAS_IDENTITY,
+        roots=ROOTS_SINCE,
     ).strip()

@@ -215,7 +215,9 @@ class Runner:
         preflight.demand(preflight.server(identity, preflight.wal_level(connection) if reads_log else None))
         if reads_log:
             plugins.demand_allowed(connection, self._settings.plugin_name, self._settings.hosting_platform)
+            preflight.demand(preflight.messages(identity.version, self._settings))
         chosen = tables.select(connection)
+        preflight.demand(preflight.roots(identity.version, chosen))
         relations = tables.remember(connection)
         if not self._looked:
             # Whichever of them a predecessor has produced: it cannot be asked.

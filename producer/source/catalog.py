@@ -63,7 +63,7 @@ SELECT i.indrelid::bigint AS relation, c.relname AS name, i.indisprimary AS is_p
 
 _GENERATED_SINCE = 120000
 _PUBLISHED_GENERATED_SINCE = 180000
-_PARTITION_ROOT_SINCE = 120000
+PARTITION_ROOT_SINCE = 120000
 _INCLUDED_COLUMNS_SINCE = 110000
 _IDENTITIES: dict[str, ReplicaIdentity] = {"d": "default", "f": "full", "i": "index", "n": "nothing"}
 
@@ -101,7 +101,7 @@ class Table:
 
 def tables(connection: Connection) -> list[Table]:
     """All ordinary and partitioned tables outside the system's schemas, by name."""
-    known = connection.info.server_version >= _PARTITION_ROOT_SINCE
+    known = connection.info.server_version >= PARTITION_ROOT_SINCE
     root = "CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::bigint END" if known else "NULL::bigint"
     found = [
         Table(

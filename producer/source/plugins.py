@@ -20,6 +20,7 @@ from producer.source.wire import PGOUTPUT, Connection
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _ALLOWED = "output_plugin_libraries"
 _PGOUTPUT_SINCE = 100000
+_PGOUTPUT_TRUNCATE_SINCE = 110000
 _PGOUTPUT_MESSAGES_SINCE = 140000
 # The one place that says so.
 INSTEAD = f"or {PGOUTPUT}: it is part of PostgreSQL, and this server allows it"
@@ -77,9 +78,11 @@ def plugins(version: int, found: Allowed, *, prints_nan: bool | None = None) -> 
     if prints_nan is not True:
         unless = "" if prints_nan is False else " (before wal2json 2.6)"
         of_wal2json.append(f"NaN and Infinity, printed as null{unless}: such a row is read again, as it is then")
-    of_pgoutput = (
-        [] if version >= _PGOUTPUT_MESSAGES_SINCE else ["logical messages (from PostgreSQL 14 on it has them)"]
-    )
+    of_pgoutput = []
+    if version < _PGOUTPUT_TRUNCATE_SINCE:
+        of_pgoutput.append("TRUNCATE (from PostgreSQL 11 on it has it)")
+    if version < _PGOUTPUT_MESSAGES_SINCE:
+        of_pgoutput.append("logical messages (from PostgreSQL 14 on it has them)")
     return [
         Plugin(name="wal2json", usable=found.allows("wal2json"), loses=tuple(of_wal2json)),
         Plugin(

@@ -68,6 +68,16 @@ def log_level(level: str, platform: Platform | None = None) -> Finding | ServerN
     )
 
 
+def roots(version: int, chosen: Sequence[Table]) -> Iterator[ServerNotReady]:
+    """Partitioned tables: older servers do not tell which partitions are theirs."""
+    names = [table.qualified_name for table in chosen if table.partitioned]
+    if names and version < catalog.PARTITION_ROOT_SINCE:
+        yield ServerNotReady(
+            f"partitioned tables are captured from PostgreSQL 12 on: {', '.join(names)}",
+            remedy="upgrade the server, or leave them out with table.exclude.list",
+        )
+
+
 def rights(
     connection: Connection, tables: Sequence[Table], relations: Sequence[Relation], user: str
 ) -> Iterator[Finding | ProducerError]:
@@ -192,8 +202,9 @@ def generated(connection: Connection, chosen: Sequence[Table], settings: Setting
         )
 
 
-def messages(version: int, *, asked: bool) -> Iterator[ServerNotReady]:
+def messages(version: int, settings: Settings) -> Iterator[ServerNotReady]:
     """Whether pgoutput knows logical messages, where they are asked for."""
+    asked = settings.plugin_name == "pgoutput" and settings.message_prefix_include_list
     if asked and version < pgoutput.MESSAGES_SINCE:
         yield ServerNotReady(
             f"message.prefix.include.list: pgoutput of PostgreSQL {version // 10000} does not tell of logical "

@@ -6,6 +6,7 @@ Streaming Replication Protocol". All numbers big-endian, times in microseconds s
 
 from __future__ import annotations
 
+import re
 import select
 import struct
 from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ _KEEPALIVE = struct.Struct("!xQqB")
 _EPOCH_US = 946_684_800_000_000
 _FIELD_SQLSTATE = ord("C")
 _FIELD_MESSAGE = ord("M")
+_FIELD_CONTEXT = ord("W")
+_PLACE = re.compile(r"associated LSN ([0-9A-F]+/[0-9A-F]+)")
 _INVALID_PARAMETER = b"22023"
 
 
@@ -217,7 +220,10 @@ class ReplicationStream:
                 f"PostgreSQL {self._server.where}: the server ended the stream",
                 remedy="it is shutting down or restarting: we come back by ourselves",
             )
-        return self._explain(result, "reading the stream")
+        # Where the plugin itself failed: the server says at which message.
+        context = result.error_field(_FIELD_CONTEXT) or b""
+        place = _PLACE.search(context.decode("utf-8", "replace"))
+        return self._explain(result, f"reading the message at {place[1]}" if place else "reading the stream")
 
     def close(self) -> None:
         """End the session, politely when the stream still runs."""

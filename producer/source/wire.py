@@ -39,7 +39,7 @@ SESSION = {
     "timezone": "UTC",
     "datestyle": "ISO,MDY",
     "intervalstyle": "iso_8601",
-    "extra_float_digits": "1",
+    "extra_float_digits": "3",  # before PostgreSQL 12, less is not exact
     "bytea_output": "hex",
     "lc_monetary": "C",
     "quote_all_identifiers": "off",

@@ -60,6 +60,7 @@ def test_neither_sent_nor_read(source: Source, command: Command, role: str) -> N
     assert any(finding["status"] == "failed" and grant in finding["remedy"] for finding in checked["findings"])
 
     source.execute(grant)
+    source.publish()  # as an administrator would, for pgoutput
     assert command.run("check", settings=settings).returncode == 0
     once(command, settings)
     source.execute(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dev.stack import Stack
+from tests import harness
 from tests.harness import Command, Source, source_of
 
 In = Callable[[str], tuple[Source, Command]]
@@ -92,8 +93,11 @@ def test_bytes_that_are_no_text_stop_with_their_lsn(in_encoding: In) -> None:
         done = command.run("run", "--once")
         assert done.returncode == 4, done.stderr
         assert re.search("the message at [0-9A-F]+/[0-9A-F]+", done.stderr)
-        assert '"schema":"public","table":"t"' in done.stderr
-        assert "0x81 of the encoding WIN1252" in done.stderr
+        if harness.PLUGIN == "wal2json":
+            assert '"schema":"public","table":"t"' in done.stderr
+            assert "0x81 of the encoding WIN1252" in done.stderr
+        else:
+            assert 'byte sequence 0x81 in encoding "WIN1252"' in done.stderr
     everything: list[Any] = list(command.records())
     assert {record.key["id"] for record in everything} == {1}
     assert command.run("slot", "drop", "--yes").returncode == 0

@@ -13,6 +13,7 @@ import pytest
 
 from dev.stack import Stack
 from producer.schema.registry import Registry
+from tests import harness
 from tests.harness import Command, Source, source_of
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -54,6 +55,7 @@ def test_a_schema_that_the_registry_refuses_at_once(stack: Stack, source: Source
     assert subject in checked.stdout
 
 
+@pytest.mark.wal2json
 def test_a_plugin_that_is_not_installed(source: Source, command: Command) -> None:
     """Contract 2: exit 3, and how to install it; `check` the same."""
     source.execute(TABLE, f"ALTER DATABASE {source.name} SET dynamic_library_path = '/nowhere'")
@@ -68,7 +70,7 @@ def test_a_slot_of_another_database(source: Source, command: Command, stack: Sta
     """Contract 2: exit 3, both databases named; the slot is left alone."""
     source.execute(TABLE)
     with source_of(stack, f"{source.name}x") as other:
-        other.execute(f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')")
+        other.execute(f"SELECT pg_create_logical_replication_slot('{source.slot}', '{harness.PLUGIN}')")
         done = command.run("run", "--once")
         assert done.returncode == 3, done.stderr
         for word in (source.name, other.name, "slot.name"):
@@ -83,6 +85,7 @@ def test_a_slot_made_by_a_start_that_failed_is_dropped(source: Source, command: 
     source.execute(TABLE, "CREATE TABLE u (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     with role(source, f"CONNECTION LIMIT {sessions}") as settings:
         source.execute(f"GRANT SELECT ON t, u TO {settings['database.user']}")
+        source.publish()
         refused(command, 5, "too many connections", settings={**settings, "errors.retry.timeout": 500})
 
 

@@ -49,10 +49,10 @@ def test_a_fresh_server(source: Source, command: Command, role: str) -> None:
     }  # fmt: skip
     statements = script(command, settings)
     assert "PASSWORD 'p'" not in statements
+    source.execute(*(f"ALTER TABLE {t} REPLICA IDENTITY FULL" for t in ("events", "events_1", "unkeyed")))
     for _ in range(2):
         source.execute(statements)
-    source.execute(f"ALTER ROLE \"{role}\" PASSWORD 'p'", "ALTER TABLE events REPLICA IDENTITY FULL")
-    source.execute("ALTER TABLE events_1 REPLICA IDENTITY FULL", "ALTER TABLE unkeyed REPLICA IDENTITY FULL")
+    source.execute(f"ALTER ROLE \"{role}\" PASSWORD 'p'")
     assert source.confirmed_lsn() is not None
     checked = command.run("check", settings=settings)
     assert checked.returncode == 0, checked.stdout

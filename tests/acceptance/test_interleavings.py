@@ -28,6 +28,7 @@ from producer.settings import Settings, load_settings
 from producer.sink.memory import MemorySink
 from producer.sink.protocol import PARTITIONER, Headers, OnDelivery
 from producer.sink.reader import Record, TopicReader
+from tests import harness
 from tests.harness import Source, source_of, wait_for
 from tests.sync_standby import StallingStandby
 from tests.writers import Writers, judge_records, table_of
@@ -157,9 +158,10 @@ def play(source: Source, registry: Registry, seed: int, folder: Path, monkeypatc
         f"INSERT INTO t (id, v) SELECT i, -i FROM generate_series(1, {ROWS}) i",
     )
     if chance.random() < 0.5:
-        source.execute(f"SELECT pg_create_logical_replication_slot('{slot}', 'wal2json')")
+        source.make_slot(slot)
     sets = {
-        "topic.prefix": prefix, "slot.name": slot, "snapshot.chunk.rows": CHUNK_ROWS, "log.level": "error",
+        "plugin.name": harness.PLUGIN, "topic.prefix": prefix, "slot.name": slot, "snapshot.chunk.rows": CHUNK_ROWS,
+        "log.level": "error",
         "max.queue.size.in.bytes": chance.choice((1000, 20_000, 10**7)), "schema.registry.url": registry.url,
     }  # fmt: skip
     settings = settings_of(source, sets)

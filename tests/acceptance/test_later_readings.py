@@ -17,9 +17,9 @@ def test_a_slot_that_existed_before_is_read_under_load(source: Source, command: 
     source.execute(
         "CREATE TABLE t (id int PRIMARY KEY, v bigint)",
         "INSERT INTO t SELECT i, i FROM generate_series(1, 30) i",
-        f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')",
-        "INSERT INTO t SELECT i, -i FROM generate_series(31, 40) i",
     )
+    source.make_slot()
+    source.execute("INSERT INTO t SELECT i, -i FROM generate_series(31, 40) i")
     with Writers(source, seed) as writers:
         wait_for(lambda: writers.transactions > 20, what="load")
         running = command.start("run")
@@ -33,11 +33,9 @@ def test_a_slot_that_existed_before_is_read_under_load(source: Source, command: 
 
 def test_a_transaction_of_another_database_is_not_waited_for(stack: Stack, source: Source, command: Command) -> None:
     """Contract 4: one that runs when we start may be a predecessor's event, but never one of another database."""
-    source.execute(
-        "CREATE TABLE t (id int PRIMARY KEY)",
-        f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')",
-        "INSERT INTO t VALUES (1)",
-    )
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    source.make_slot()
+    source.execute("INSERT INTO t VALUES (1)")
     with source_of(stack, f"{source.name}_other") as other, other.connect() as writer, writer.transaction():
         writer.execute("CREATE TABLE o (id int)")
         source.execute("INSERT INTO t VALUES (2)")
@@ -70,11 +68,9 @@ def test_keyless_tables_and_truncates_beside_a_reading(source: Source, command: 
         "INSERT INTO t SELECT generate_series(1, 100)",
         "CREATE TABLE e (id int PRIMARY KEY)",
         "INSERT INTO e VALUES (1)",
-        f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')",
-        "TRUNCATE e",
-        "INSERT INTO e VALUES (2)",
-        "DELETE FROM t WHERE id > 50",
     )
+    source.make_slot()
+    source.execute("TRUNCATE e", "INSERT INTO e VALUES (2)", "DELETE FROM t WHERE id > 50")
     done = command.run("run", "--once")
     assert done.returncode == 0, done.stderr
     rows: list[Any] = list(command.records("public.t"))
@@ -91,8 +87,8 @@ def test_a_table_that_is_to_be_changed_while_it_is_read(source: Source, command:
         "CREATE TABLE t (id int PRIMARY KEY, n int, big text)",
         "ALTER TABLE t ALTER COLUMN big SET STORAGE EXTERNAL",
         "INSERT INTO t SELECT i, 0, repeat('x', 3000) FROM generate_series(1, 5000) i",
-        f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')",
     )
+    source.make_slot()
     running = command.start("run", settings={"snapshot.chunk.rows": 50})
     running.wait_for("snapshot of a table begins")
     with source.connect() as connection:

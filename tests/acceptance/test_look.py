@@ -156,7 +156,8 @@ def test_initial_only_and_no_data(source: Source, command: Command) -> None:
 
 def test_a_slot_that_existed_before_is_used(source: Source, command: Command) -> None:
     """Everything that it holds is streamed; the rows follow where they belong, marked as read later."""
-    source.execute(TABLE, f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')")
+    source.execute(TABLE)
+    source.make_slot()
     source.execute("INSERT INTO t VALUES (1), (2)", "DELETE FROM t WHERE id = 2")
     done = command.run("run", "--once")
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tests.harness import Command, Source
+
+# pgoutput tells of no single one.
+pytestmark = pytest.mark.wal2json
 
 
 def _lost(text: str) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests import harness
 from tests.harness import Command, Source
 
 pytestmark = pytest.mark.matrix
@@ -62,33 +63,44 @@ def test_odd_names_of_schemas_tables_columns_and_types(source: Source, command: 
     assert made["cs"] == [{"order_u2d_id": 8, "gr_uf6__udf_e": None, "_u5f_u2d_": '"'}]
 
 
-def test_inheritance_generated_and_unlogged(source: Source, command: Command) -> None:
-    """A child's rows are its own; a generated column is as its type; an unlogged table is not captured."""
+def test_inheritance_and_unlogged(source: Source, command: Command) -> None:
+    """A child's rows are its own; an unlogged table is not captured."""
     source.execute(
         "CREATE TABLE parent (id int PRIMARY KEY)",
         "CREATE TABLE child (w int, PRIMARY KEY (id)) INHERITS (parent)",
         "INSERT INTO parent VALUES (1)",
         "INSERT INTO child VALUES (2, 3)",
-        "CREATE TABLE g (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int, "
-        "b int GENERATED ALWAYS AS (a * 2) STORED)",
-        "INSERT INTO g (a) VALUES (1)",
         "CREATE UNLOGGED TABLE u (id int PRIMARY KEY)",
         "INSERT INTO u VALUES (1)",
     )
     assert command.run("run", "--once").returncode == 0
-    source.execute("UPDATE g SET a = 5", "INSERT INTO child VALUES (4, 5)")
+    source.execute("INSERT INTO child VALUES (4, 5)")
     assert command.run("run", "--once").returncode == 0
     records: list[Any] = list(command.records())
     after = {
         table: [r.value["after"] for r in records if r.topic.endswith("." + table)]
-        for table in ("parent", "child", "g", "u")
+        for table in ("parent", "child", "u")
     }
-    assert after == {
-        "parent": [{"id": 1}],
-        "child": [{"id": 2, "w": 3}, {"id": 4, "w": 5}],
-        "g": [{"id": 1, "a": 1, "b": 2}, {"id": 1, "a": 5, "b": 10}],
-        "u": [],
-    }
+    assert after == {"parent": [{"id": 1}], "child": [{"id": 2, "w": 3}, {"id": 4, "w": 5}], "u": []}
+
+
+def test_generated_columns(source: Source, command: Command) -> None:
+    """As their types; what pgoutput does not tell of before PostgreSQL 18 is left out."""
+    if source.major() < 12:
+        pytest.skip("stored generated columns came with PostgreSQL 12")
+    told = harness.PLUGIN == "wal2json" or source.major() >= 18
+    settings: dict[str, object] = {} if told else {"column.exclude.list": "public.g.b"}
+    source.execute(
+        "CREATE TABLE g (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int, "
+        "b int GENERATED ALWAYS AS (a * 2) STORED)",
+        "INSERT INTO g (a) VALUES (1)",
+    )
+    assert command.run("run", "--once", settings=settings).returncode == 0
+    source.execute("UPDATE g SET a = 5")
+    assert command.run("run", "--once", settings=settings).returncode == 0
+    records: list[Any] = list(command.records("public.g"))
+    wanted: list[dict[str, int]] = [{"id": 1, "a": a, **({"b": 2 * a} if told else {})} for a in (1, 5)]
+    assert [record.value["after"] for record in records] == wanted
 
 
 # Each with letters of its own: topics know no odd characters.

@@ -96,6 +96,8 @@ def test_both_plugins_give_the_same_records_of_the_same_log(
     source: Source, command: Command, more: dict[str, object]
 ) -> None:
     """Keys, values, headers and positions, over a random history in which tables are altered."""
+    if not source.stack.wal2json_version:
+        pytest.skip("there is no wal2json to compare with on this server")
     if source.major() < 14:
         pytest.skip("wal2json 2.3 leaves NULLs out of old rows: pgoutput tells more, and knows no messages")
     source.execute(*TABLES)

@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from tests import harness
 from tests.harness import Command, Source, folded, wait_for
 from tests.writers import Writers, judge
 
@@ -17,7 +18,7 @@ LOSSES = {
     "dropped": ("SELECT pg_drop_replication_slot('{slot}')",),
     "made anew": (
         "SELECT pg_drop_replication_slot('{slot}')",
-        "SELECT pg_create_logical_replication_slot('{slot}', 'wal2json')",
+        "SELECT pg_create_logical_replication_slot('{slot}', '{plugin}')",
     ),
     "moved": ("SELECT pg_replication_slot_advance('{slot}', pg_current_wal_lsn())",),
 }
@@ -48,7 +49,7 @@ def test_when_needed(loss: str, source: Source, command: Command) -> None:
         "UPDATE t SET v = -1 WHERE b = 1",
         "DELETE FROM t WHERE b IN (2, 3)",
         "INSERT INTO t VALUES ('k2', 2, 22), ('new', 99, 9)",
-        *(statement.format(slot=source.slot) for statement in LOSSES[loss]),
+        *(statement.format(slot=source.slot, plugin=harness.PLUGIN) for statement in LOSSES[loss]),
         "INSERT INTO t VALUES ('later', 100, 9)",
     )
     before = {(record.partition, record.offset) for record in command.records("public.t")}

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from dev.stack import Stack
+from tests import harness
 from tests.harness import Command, Source, source_of, wait_for
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -61,6 +62,7 @@ def test_no_right_to_replicate_or_to_read(source: Source, command: Command) -> N
     try:
         refused(command, 3, f'GRANT SELECT ON "public"."t" TO "{role}"', settings=as_role)
         source.execute(f"GRANT SELECT ON t TO {role}")
+        source.publish()
         refused(command, 3, f'ALTER ROLE "{role}" REPLICATION', settings=as_role)
         assert source.confirmed_lsn() is None
         source.execute(f"ALTER ROLE {role} REPLICATION")
@@ -93,7 +95,7 @@ def test_a_table_without_identity(source: Source, command: Command) -> None:
     done = command.run("run", "--once")
     assert done.returncode == 0
     assert "no replica identity" in done.stderr
-    assert "lost=1" in done.stderr
+    assert harness.PLUGIN == "pgoutput" or "lost=1" in done.stderr
     assert [record.value["op"] for record in command.records()] == ["r", "c"]  # type: ignore[index]
 
 
@@ -127,7 +129,7 @@ def test_a_slot_of_another_plugin(source: Source, command: Command) -> None:
         ("SELECT pg_replication_slot_advance('{slot}', pg_current_wal_lsn())", "ahead of our position"),
         ("SELECT pg_drop_replication_slot('{slot}')", "is gone"),
         (
-            "SELECT pg_drop_replication_slot('{slot}');SELECT pg_create_logical_replication_slot('{slot}', 'wal2json')",
+            "SELECT pg_drop_replication_slot('{slot}');SELECT pg_create_logical_replication_slot('{slot}', '{plugin}')",
             "ahead of our position",
         ),
     ],
@@ -137,7 +139,7 @@ def test_a_slot_moved_dropped_or_made_anew(source: Source, command: Command, beh
     source.execute(TABLE, "INSERT INTO t VALUES (1)")
     assert command.run("run", "--once").returncode == 0
     source.execute("INSERT INTO t VALUES (2)")
-    for statement in behind_our_back.format(slot=source.slot).split(";"):
+    for statement in behind_our_back.format(slot=source.slot, plugin=harness.PLUGIN).split(";"):
         source.execute(statement)
     refused(command, 3, words, "slot drop")
     assert command.run("slot", "drop", "--yes").returncode == 0
@@ -203,6 +205,7 @@ def _alter(stack: Stack, *statements: str) -> None:
             admin.execute(statement.encode())
 
 
+@pytest.mark.wal2json
 def test_a_server_that_is_not_set_up(stack: Stack, strange: Stack, tmp_path: Path) -> None:
     """wal_level and a plugin that is not allowed: exit 3 with the exact statement."""
     with source_of(strange, f"t{secrets.token_hex(5)}") as source:

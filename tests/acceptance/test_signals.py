@@ -10,9 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.pq import ExecStatus
 
 from dev.stack import Stack
 from producer.lsn import Lsn
+from tests import harness
 from tests.harness import Command, Row, Source, folded, wait_for
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -39,7 +41,10 @@ def broker(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
 
 def take(reader: psycopg.Connection[Row], slot: str) -> int:
     """Read the slot; the reader's pid."""
-    reader.pgconn.exec_(f'START_REPLICATION SLOT "{slot}" LOGICAL 0/0'.encode())
+    # The producer's publication has the slot's name, by default.
+    options = f" (proto_version '1', publication_names '{slot}')" if harness.PLUGIN == "pgoutput" else ""
+    result = reader.pgconn.exec_(f'START_REPLICATION SLOT "{slot}" LOGICAL 0/0{options}'.encode())
+    assert result.status == ExecStatus.COPY_BOTH, result.error_message
     return reader.info.backend_pid
 
 

@@ -64,7 +64,8 @@ def test_from_nothing_to_a_lost_slot(source: Source, command: Command) -> None:
 
 def test_kafka_away(source: Source, command: Command) -> None:
     """The slot is told of all the same; exit 5."""
-    source.execute(*TABLES, f"SELECT pg_create_logical_replication_slot('{source.slot}', 'wal2json')")
+    source.execute(*TABLES)
+    source.make_slot()
     found = status(command, 5, bootstrap_servers="127.0.0.1:1")
     assert found["slot"]["name"] == source.slot
     assert found["slot"]["retained_bytes"] >= 0

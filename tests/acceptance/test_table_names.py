@@ -85,6 +85,7 @@ def test_renamed_out_while_it_runs(source: Source, command: Command) -> None:
     assert running.stop() == 0
 
 
+@pytest.mark.wal2json  # pgoutput tells of no generated column before PostgreSQL 18
 def test_generated_and_identity_columns(source: Source, command: Command) -> None:
     """Values of their own on both paths; one that becomes an ordinary column goes on."""
     source.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -69,11 +70,11 @@ COLUMNS: list[tuple[str, tuple[str, ...]]] = [
 ]
 
 
-def _rows() -> list[str]:
+def _rows(columns: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
     """Rows of literals: each column's in turn, as many rows as the most that a column has, then one of nulls."""
-    most = max(len(literals) for _, literals in COLUMNS)
-    rows = [", ".join(literals[n % len(literals)] for _, literals in COLUMNS) for n in range(most)]
-    return [*rows, ", ".join("NULL" for _ in COLUMNS)]
+    most = max(len(literals) for _, literals in columns)
+    rows = [", ".join(literals[n % len(literals)] for _, literals in columns) for n in range(most)]
+    return [*rows, ", ".join("NULL" for _ in columns)]
 
 
 def raw_values(command: Command) -> list[bytes]:
@@ -99,8 +100,10 @@ def until_source(value: bytes) -> bytes:
 
 def test_the_same_bytes_on_both_paths(source: Source, command: Command) -> None:
     """Contract 6.2: same row, same bytes of `after`, for every type, ordinary, extreme and null."""
-    columns = ", ".join(f"c{place} {kind}" for place, (kind, _) in enumerate(COLUMNS))
-    inserts = [f"INSERT INTO t VALUES ({number}, {row})" for number, row in enumerate(_rows())]
+    # Arrays of domains came with PostgreSQL 11.
+    known = [one for one in COLUMNS if source.major() >= 11 or one[0] != "posint[]"]
+    columns = ", ".join(f"c{place} {kind}" for place, (kind, _) in enumerate(known))
+    inserts = [f"INSERT INTO t VALUES ({number}, {row})" for number, row in enumerate(_rows(known))]
     source.execute(*TYPES, f"CREATE TABLE t (id int PRIMARY KEY, {columns})", *inserts)
     settings: dict[str, object] = {"skipped.operations": "d"}
     assert command.run("run", "--once", settings=settings).returncode == 0
@@ -110,7 +113,7 @@ def test_the_same_bytes_on_both_paths(source: Source, command: Command) -> None:
     records: list[Any] = list(command.records("public.t"))
     assert [record.value["op"] for record in records] == ["r"] * len(inserts) + ["c"] * len(inserts)
     for copied, streamed in zip(records[: len(inserts)], records[len(inserts) :], strict=True):
-        for place, (kind, _) in enumerate(COLUMNS):
+        for place, (kind, _) in enumerate(known):
             name = f"c{place}"
             assert repr(copied.value["after"][name]) == repr(streamed.value["after"][name]), kind
     raw = [until_source(value) for value in raw_values(command)]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from producer.lsn import Lsn
+from tests import harness
 from tests.harness import Command, Source, wait_for
 
 pytestmark = pytest.mark.matrix
@@ -54,3 +55,17 @@ def test_transactions_without_anything_for_us_move_the_slot(source: Source, comm
     records: list[Any] = list(command.records())
     assert [record.key["id"] for record in records] == [0, 1, 2]
     assert [record.value["source"]["ordinal"] for record in records] == [1, 1, 1]
+
+
+def test_messages_that_the_plugin_does_not_know_are_refused_before_a_slot_is_made(
+    source: Source, command: Command
+) -> None:
+    """pgoutput before PostgreSQL 14; `check` says the same."""
+    source.execute(*TABLES)
+    asked: dict[str, object] = {**SETTINGS, "message.prefix.include.list": "p"}
+    knows = harness.PLUGIN == "wal2json" or source.major() >= 14
+    for words in (("check",), ("run", "--once")):
+        done = command.run(*words, settings=asked)
+        assert done.returncode == (0 if knows else 3), done.stdout + done.stderr
+        assert knows or "does not tell of logical messages" in done.stdout + done.stderr
+    assert (source.confirmed_lsn() is not None) is knows

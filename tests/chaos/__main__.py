@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from dev.shell import StackError
 from dev.stack import Stack
 from producer.errors import ProducerError
+from tests import harness
 from tests.chaos.faults import SNAPSHOT, Fault, stream
 from tests.chaos.plan import Script, scripts
 from tests.chaos.scene import Failed, Scene
@@ -44,12 +45,14 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="3 rounds of kill -9, one of each other fault")
     parser.add_argument("--minutes", type=float, help="begin no scene after so long")
     parser.add_argument("--scene", type=int, help="only this one of the seed's scenes")
+    parser.add_argument("--plugin", choices=("wal2json", "pgoutput"), default="wal2json", help="plugin.name")
     parser.add_argument("--exactly-once", action="store_true", help="nothing may be repeated either")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="memory, descriptors and threads over time")
     parser.add_argument("--folder", type=Path, help="where the stack lives (.dev/chaos)")
     arguments = parser.parse_args()
     if arguments.short:
         arguments.kills, arguments.rounds = _SHORT
+    harness.PLUGIN = arguments.plugin
     base = Stack.load()
     stack = Stack((arguments.folder or base.folder.parent / "chaos").absolute(), base.cache)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -82,7 +85,7 @@ class Chaos:
     def run(self) -> int:
         """Every scene; those that failed are told, and their logs kept."""
         wanted = self._arguments
-        say(f"seed {wanted.seed}, PostgreSQL {self._stack.postgres_version}, wal2json {self._stack.wal2json_version}")
+        say(f"seed {wanted.seed}, PostgreSQL {self._stack.postgres_version}, {self._plugin}")
         failed: list[str] = []
         if wanted.soak is not None:
             scene = self._scene("soak", wanted.seed, seconds=wanted.soak * 60 + 600)
@@ -98,6 +101,11 @@ class Chaos:
                 if not self._play(script):
                     failed.append(f"--scene {script.number}")
         return self._tell(failed)
+
+    @property
+    def _plugin(self) -> str:
+        plugin: str = self._arguments.plugin
+        return f"{plugin} {self._stack.wal2json_version}" if plugin == "wal2json" else plugin
 
     def _scene(self, name: str, seed: object, seconds: float = 600) -> Scene:
         folder = self._stack.folder / "producers" / name
@@ -166,7 +174,7 @@ class Chaos:
             "exactly_once": self._arguments.exactly_once,
             "seconds": round(time.monotonic() - self._began),
             "postgres": self._stack.postgres_version,
-            "wal2json": self._stack.wal2json_version,
+            "plugin": self._plugin,
             "cores": os.cpu_count(),
             "failed": failed,
         }
@@ -183,8 +191,9 @@ class Chaos:
             f"{total.out_of_order} out of order, {total.repeated} repeated; {results.name}"
         )
         if failed:
-            say(f"failed: {', '.join(failed)}; again: python -m tests.chaos --seed {self._arguments.seed} "
-                f"--kills {self._arguments.kills} --rounds {self._arguments.rounds} {failed[0]}")  # fmt: skip
+            given = self._arguments
+            say(f"failed: {', '.join(failed)}; again: python -m tests.chaos --seed {given.seed} "
+                f"--plugin {given.plugin} --kills {given.kills} --rounds {given.rounds} {failed[0]}")  # fmt: skip
         return 1 if failed or total.lost or total.out_of_order or table.bad else 0
 
     def _say(self, text: str) -> None:

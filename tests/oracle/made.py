@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -42,9 +43,11 @@ DDL = (
     "CREATE DOMAIN numbers AS int[]",
     "CREATE TYPE address AS (street text, zip int, price numeric(10,2), raw bytea)",
     """CREATE TYPE "Q S"."per son" AS (name text, home address, moods mood[], born date, pos posint)""",
-    "CREATE DOMAIN home AS address",
     "CREATE TYPE textrange AS RANGE (subtype = text)",
 )
+DOMAINS_OF_RECORDS_SINCE = 110000
+"""Arrays of domains came with them."""
+DDL_OF_RECORDS = ("CREATE DOMAIN home AS address",)
 
 
 def _wkb(value: list[str]) -> Any:
@@ -98,7 +101,7 @@ _PLAIN = [
     _as_text("xml", ("<r><x>1</x></r>", "a &amp; b", "<r a='ü\"'/>")),
     _as_text("tsvector", ("", "'a':1 'b':2A", "fat cat", "'it''s'")),
     _as_text("tsquery", ("", "fat & (rat | cat)", "'it''s':A")),
-    _as_text("jsonpath", ("$.a[*] ? (@ > 1)", '$."a\\"b"')),
+    _as_text("jsonpath", ("$.a[*] ? (@ > 1)", '$."a\\"b"'), since=120000),
     _HSTORE,
     _as_text("ltree", ("", "a.b.c")),
     _as_text("citext", ("", "ABC", 'q"\\')),
@@ -174,7 +177,7 @@ PERSON = composite(
     '"Q S"."per son"',
     {"name": _by("text"), "home": ADDRESS, "moods": _MOODS, "born": _by("date"), "pos": POSINT},
 )
-COMPOSITES = [ADDRESS, PERSON, domain("home", ADDRESS)]
+COMPOSITES = [ADDRESS, PERSON, replace(domain("home", ADDRESS), since=DOMAINS_OF_RECORDS_SINCE)]
 NUMBERS = domain("numbers", array(_by("integer")))
 DOMAINS = [
     POSINT,
@@ -189,7 +192,8 @@ DOMAINS = [
 ]
 # Of every element type one dimension; of some two and three.
 ARRAYS = [
-    *(array(kind) for kind in (*SCALARS, *DOMAINS, *COMPOSITES)),
+    *(array(kind) for kind in (*SCALARS, *COMPOSITES)),
+    *(array(replace(kind, since=DOMAINS_OF_RECORDS_SINCE)) for kind in DOMAINS),
     *(array(_by(sql), depth) for sql in ("integer", "text", "timestamptz", "box") for depth in (2, 3)),
     array(ADDRESS, 2),
 ]

@@ -131,7 +131,7 @@ KINDS = [
     _integer("bigint", 64),
     scalar("oid", st.integers(0, 2**32 - 1).map(str), ("0", "4000000000", "4294967295"), "{v}::bigint::text", int),
     scalar("xid", st.integers(0, 2**32 - 1).map(str), ("0", "4000000000", "4294967295"), "{v}::text", int),
-    scalar("xid8", st.integers(0, 2**64 - 1).map(str), ("0", "18446744073709551615"), "{v}::text"),
+    scalar("xid8", st.integers(0, 2**64 - 1).map(str), ("0", "18446744073709551615"), "{v}::text", since=130000),
     scalar("boolean", st.sampled_from(["t", "f"]), ("t", "f"), "CASE WHEN {v} THEN 1 ELSE 0 END", bool),
     _float("real", "float4send", "f", ("3.4028235e38", "1e-45", "1.17549435e-38", "7.038531e-26", "16777217")),
     _float("double precision", "float8send", "d", ("1.7976931348623157e308", "5e-324", "0.1", "9007199254740993")),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dev.stack import Stack
-from tests import builds
+from producer.decode import pgoutput
+from producer.decode.rewording import Relation, Rewording
+from tests import builds, harness, tuples
 from tests.budget import SECONDS, seeded
 from tests.harness import Source, source_of
 from tests.oracle import made, moded
@@ -28,30 +31,47 @@ pytestmark = pytest.mark.matrix
 
 _BUILDS = {"compiled": builds.compiled(), "uncompiled": builds.uncompiled()}
 KINDS = [*made.KINDS, *moded.KINDS]
+_JIT_SINCE = 110000
 _INFINITE_NUMERICS_SINCE = 140000
 _LONG_INTERVALS_SINCE = 150000
 # An example is a dozen rows of one type, and takes about so long.
 _EXAMPLE_SECONDS = 0.03
+# Behind XLogData's header.
+_HEADER = 25
 _EXAMPLES = max(1, round(SECONDS / _EXAMPLE_SECONDS / len(KINDS)))
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What the log says of a row."""
+
+    record: bytes
+    """As wal2json prints it, or the general path words it."""
+    tuple: tuple[Relation, bytes] | None = None
+    """pgoutput's message, and what was told of the relation before."""
 
 
 class Oracle:
     """A database with a table for each kind."""
 
     def __init__(self, source: Source) -> None:
-        self.reader = Reader(source)
+        self.reader = Reader(source, harness.PLUGIN)
         # Compiling a query would take longer than running it.
-        self._run("SET search_path = public; SET jit = off")
+        self._version = self.reader.connection.info.server_version
+        self._run("SET search_path = public" + ("; SET jit = off" if self._version >= _JIT_SINCE else ""))
         known = self.reader.connection.execute(b"SELECT name FROM pg_available_extensions").fetchall()
         self._extensions = {str(name) for (name,) in known}
-        self._version = self.reader.connection.info.server_version
         statements = [*made.DDL]
+        if self._version >= made.DOMAINS_OF_RECORDS_SINCE:
+            statements += made.DDL_OF_RECORDS
         if "postgis" in self._extensions:
             statements.append("CREATE EXTENSION postgis")
         self.tables = {kind.id: (f"t{number}", kind.sql) for number, kind in enumerate(KINDS) if not self.lacks(kind)}
         statements += [f"CREATE TABLE {table} (id int PRIMARY KEY, v {kind})" for table, kind in self.tables.values()]
         self._run("; ".join(statements))
         self._relations = self.reader.relations()
+        if harness.PLUGIN == "pgoutput":
+            self.reader.publish()
         self.reader.begin()
 
     def lacks(self, kind: Kind) -> str:
@@ -84,14 +104,26 @@ class Oracle:
         said = self._said(kind, table)
         # The producer's own session has no search path.
         self._run("SET search_path = ''")
-        records = [record for record in self.reader.records() if record.startswith(b'{"action":"I"')]
+        records = [logged for logged in self._logged() if logged.record.startswith(b'{"action":"I"')]
         lines = self.reader.lines(walks[0].schemas.relation, "id")
         self._run("SET search_path = public")
-        for literal, record, line, expected in zip(literals, records, lines, said, strict=True):
+        for literal, logged, line, expected in zip(literals, records, lines, said, strict=True):
             kept = f"to keep it, add to tests/golden/cases.py: Case('name', {kind.sql!r}, {literal!r})"
-            found = [_read(walk, record, line) for walk in walks]
+            found = [_read(walk, logged, line) for walk in walks]
             assert found[0] == found[1], f"the builds differ; {kept}"
             assert found[0] == comparable(expected), kept
+
+    def _logged(self) -> Iterator[Logged]:
+        """What the log says since it was asked last."""
+        if harness.PLUGIN == "wal2json":
+            yield from map(Logged, self.reader.records())
+            return
+        rewording = Rewording(lambda _told: (), header=_HEADER)
+        for message in map(tuples.framed, self.reader.messages()):
+            for record in rewording.read(message, pgoutput.record_head(745)):
+                assert isinstance(record, bytes)
+                told = rewording.relation(int.from_bytes(message[_HEADER + 1 : _HEADER + 5]))
+                yield Logged(record[_HEADER:], (told, message))
 
     def _said(self, kind: Kind, table: str) -> list[Any]:
         """What the server says of each row, in other words than those that the producer reads."""
@@ -101,16 +133,21 @@ class Oracle:
         return [None if value is None else kind.expect(value) for value in values]
 
 
-def _read(walk: Walk, record: bytes, line: bytes) -> Any:
-    """What a consumer decodes of a row; REFUSED when both paths refuse."""
+def _read(walk: Walk, logged: Logged, line: bytes) -> Any:
+    """What a consumer decodes of a row; REFUSED when all paths refuse."""
     try:
-        code = walk.record(record)
+        code = walk.record(logged.record)
     except walk.form_error:
         with pytest.raises(walk.form_error):
             walk.line(line, 0)
+        with pytest.raises(walk.form_error):
+            _walk_tuple(walk, logged)
         return REFUSED
     assert code == 1
     lsn, suspects, streamed = walk.walker.lsn, walk.walker.suspects, walk.walker.value
+    if logged.tuple is not None:
+        assert _walk_tuple(walk, logged) == 1
+        assert walk.walker.value == streamed, "the tuple's bytes differ"
     if suspects:
         # wal2json 2.5 prints NaN as null: the row is to be read again, and COPY is how.
         try:
@@ -121,6 +158,14 @@ def _read(walk: Walk, record: bytes, line: bytes) -> Any:
         walk.line(line, lsn)
         assert without_op(walk.walker.value) == without_op(streamed), "the paths differ"
     return comparable(walk.decoded(walk.walker.value)["after"]["v"])
+
+
+def _walk_tuple(walk: Walk, logged: Logged) -> int:
+    if logged.tuple is None:
+        raise walk.form_error
+    told, message = logged.tuple
+    assert walk.walker.bind(told.logged.oid, told.names, list(told.heads), told.in_identity, told.tail)
+    return walk.tuple(message, _HEADER)
 
 
 @pytest.fixture(scope="module")

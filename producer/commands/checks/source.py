@@ -109,7 +109,7 @@ class SourceChecks:
         yield from capacity.replication(room, self._platform, has_slot=found is not None, streams=self._streams)
         yield from capacity.transactions(connection, has_slot=found is not None)
 
-    def _replication(self, connection: Connection) -> Iterator[Finding]:
+    def _replication(self, connection: Connection) -> Iterator[Finding | ProducerError]:
         name, release = self._settings.plugin_name, connection.info.server_version
         allowed = plugins.allowed(connection)
         yield from plugin.allowance(release, name, allowed, self._platform)
@@ -133,6 +133,7 @@ class SourceChecks:
         yield from tried or [plugin.untried(name, streams=self._streams)]
         prints_nan = plugin.prints_nan(tried)
         yield from plugin.losses(release, name, allowed, prints_nan)
+        yield from preflight.messages(release, self._settings)
         if prints_nan is False:
             yield from plugin.hidden_numbers(self.relations)
 

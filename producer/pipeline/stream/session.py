@@ -204,7 +204,6 @@ class StreamSession:
         published = self._source.published
         if published is not None:
             # It converts text by itself.
-            preflight.demand(preflight.messages(self._source.identity.version, asked=messages))
             told = Tuples(self._connector.walker, settings.skipped_operations, catalog, tables)
             return told, pgoutput.options(published.names, messages=messages)
         to_utf8 = encoding.to_utf8(catalog, self._server, self._source.identity.encoding)

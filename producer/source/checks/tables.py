@@ -15,11 +15,11 @@ from producer.events import Relation
 from producer.findings import Finding
 from producer.settings import Settings
 from producer.settings.values import Filter
+from producer.source import preflight
 from producer.source.catalog import Table
 from producer.source.wire import Connection
 
 _NAMED = 10
-_ROOTS_KNOWN_SINCE = 120000
 _KINDS = {"v": "views", "m": "materialised views", "f": "foreign tables"}
 _OTHERS = b"""
 SELECT n.nspname, c.relname, c.relkind::text
@@ -90,14 +90,9 @@ def partitions(
     roots = [table for table in selected if table.partitioned]
     if not roots:
         return
-    if connection.info.server_version < _ROOTS_KNOWN_SINCE:
-        yield Finding(
-            name="partitions",
-            status="failed",
-            detail=f"of {_some([root.qualified_name for root in roots])}: partitioned tables are captured from "
-            "PostgreSQL 12 on",
-            remedy="upgrade the server, or leave them out with table.exclude.list",
-        )
+    refused = [Finding.of("partitions", error) for error in preflight.roots(connection.info.server_version, roots)]
+    if refused:
+        yield from refused
         return
     leaves = Counter(relation.qualified_name for relation in relations if relation.logged_as is not None)
     told = [f"{root.qualified_name} ({leaves[root.qualified_name]})" for root in roots]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from psycopg import sql
 
 from producer.errors import AccessDenied, ProducerError, PublicationUnfit, ServerNotReady
-from producer.source.catalog import Table
+from producer.source.catalog import PARTITION_ROOT_SINCE, Table
 from producer.source.publication.found import OPERATIONS, ROOTS_SINCE, Names, Publication
 from producer.source.publication.steps import Mode, Step, Steps, Wanted, steps
 from producer.source.wire import Connection
@@ -48,12 +48,12 @@ def refused(
         if publication is not None:
             yield from _narrow(publication, tables, leaves, needed - skipped)
     roots = [one.table for one in tables if one.table.partitioned and not _in(main, one.table)]
-    if version < ROOTS_SINCE and roots:
+    if version < ROOTS_SINCE and roots and not (main is None and mode == "all_tables"):
+        whole = "publication.autocreate.mode=all_tables publishes partitions too, as a superuser; or "
         yield ServerNotReady(
             f"PostgreSQL {version // 10000} cannot publish a partitioned table by its root, as 13 and later can: "
             f"{_named(roots)}",
-            remedy="publication.autocreate.mode=all_tables publishes partitions too, as a superuser; or leave the "
-            "table out with table.exclude.list",
+            remedy=(whole if version >= PARTITION_ROOT_SINCE else "") + "leave the table out with table.exclude.list",
         )
         return
     yield from _uncovered(found, names, mode, tables, planned, version)

@@ -55,3 +55,5 @@ def test_what_each_loses() -> None:
     pgoutput = plugins(130000, Allowed(libraries=("wal2json",)))[1]
     assert not pgoutput.usable
     assert any("logical messages" in words for words in pgoutput.loses)
+    assert not any("TRUNCATE" in words for words in pgoutput.loses)
+    assert any("TRUNCATE" in words for words in plugins(100000, Allowed(libraries=None))[1].loses)

@@ -105,6 +105,10 @@ def test_partitioned_tables_of_old_servers() -> None:
     root = wanted(1, partitioned=True)
     (error,) = _refused(tables=[root], version=120000)
     assert "PostgreSQL 12 cannot publish a partitioned table" in error.message
+    assert "all_tables" in error.remedy
+    assert _refused(tables=[root], mode="all_tables", version=120000) == []
+    (error,) = _refused(tables=[root], version=110000)
+    assert "all_tables" not in error.remedy, "they are not captured there at all"
     assert _refused(publication("p", all_tables=True), tables=[root], version=120000) == []
 
 
