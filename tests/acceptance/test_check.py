@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import time
@@ -13,17 +12,7 @@ from typing import get_args
 
 import psycopg
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
 
-from dev.kafka import HOST, Kafka
-from dev.ports import free_ports
 from dev.stack import Stack
 from producer.findings import Name
 from producer.sink.kafka import KafkaSink
@@ -32,26 +21,9 @@ from producer.source.checks.link import between, place
 from producer.source.plugins import INSTEAD
 from producer.source.wire import Server, connect
 from tests import harness
+from tests.findings import Settings, checked, lines
 from tests.harness import Command, Source, source_of, wait_for
 from tests.proxy import Link, doctored
-
-Findings = dict[str, dict[str, str]]
-Settings = dict[str, object]
-
-
-def checked(command: Command, code: int, settings: Settings | None = None) -> Findings:
-    """What it found, by line; every failure and every warning has a remedy."""
-    done = command.run("check", "--json", settings=settings)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    document = json.loads(done.stdout)
-    assert document["ok"] is (code == 0)
-    assert all(one["remedy"] for one in document["findings"] if one["status"] != "ok")
-    return {one["name"]: one for one in document["findings"]}
-
-
-def lines(found: Findings, status: str) -> set[str]:
-    return {name for name, one in found.items() if one["status"] == status}
 
 
 @contextmanager
@@ -85,8 +57,8 @@ def test_a_good_set_up(source: Source, command: Command) -> None:
         "connection", "server version", "session settings", "hosting platform", "primary", "encoding", "clocks", "role",
         "sessions", "wal_level", "slot", "retained WAL", "idle slots", "silent streams", "replication slots",
         "wal senders", "prepared transactions", "tables", "partitions", "plugin allowed", "replication right", "route",
-        "plugin", "plugin loses", "other plugin", "read rights", "identity of public.t", "identity of public.e", "arrays",
-        "kafka", "topics", "position", "schema registry", "registry settings", "schemas",
+        "plugin", "plugin loses", "other plugin", "read rights", "identity of public.t", "identity of public.e",
+        "arrays", "kafka", "topics", "position", "schema registry", "registry settings", "schemas",
         *(["plugin version"] if harness.PLUGIN == "wal2json" else []),
     ):  # fmt: skip
         assert name in found, name
@@ -182,117 +154,6 @@ def test_full_table_needs_no_log(source: Source, command: Command) -> None:
     absent = {"wal_level", "slot", "plugin", "replication right", "wal senders", "identity of public.t"}
     assert absent.isdisjoint(found)
     assert found["route"]["status"] == "ok"
-
-
-def test_topics_that_do_not_fit(source: Source, command: Command, stack: Stack) -> None:
-    """Every setting of a topic that would stop us, or lose what was acked; and a registry that knows no schema."""
-    source.execute(
-        "CREATE TABLE keyless (id int)", "ALTER TABLE keyless REPLICA IDENTITY FULL",
-        "CREATE TABLE small (id int PRIMARY KEY)", "CREATE TABLE stuck (id int PRIMARY KEY)",
-        "CREATE TABLE refused (id int PRIMARY KEY)",
-    )  # fmt: skip
-    sink = KafkaSink(command.bootstrap_servers, client_id="test")
-    try:
-        for table, config in (
-            ("keyless", {"cleanup.policy": "compact"}),
-            ("small", {"max.message.bytes": "5000"}),
-            ("stuck", {"min.insync.replicas": "2"}),
-        ):
-            name = f"{command.prefix}.public.{table}"
-            sink.ensure_topics([name], partitions=2, replication_factor=1, config=config, create=True)
-        positions = f"{command.prefix}.positions"
-        sink.ensure_topics(
-            [positions], partitions=1, replication_factor=1, config={"cleanup.policy": "delete"}, create=True
-        )
-    finally:
-        sink.close(1)
-    settings: Settings = {
-        "snapshot.mode": "when_needed", "topic.creation.default.replication.factor": 3,
-        "offset.storage.topic": positions, "auto.register.schemas": "false",
-    }  # fmt: skip
-    found = checked(command, 3, settings)
-    assert lines(found, "failed") == {
-        "topic policies", "topic replicas", f"topic {command.prefix}.public.refused",
-        *(f"schema of public.{table}" for table in ("keyless", "small", "stuck", "refused")),
-    }  # fmt: skip
-    assert "small-key" in found["schema of public.small"]["detail"], "both subjects are told"
-    policies = found["topic policies"]
-    assert f"{command.prefix}.public.keyless (compact, its table has no key)" in policies["detail"]
-    assert f"--entity-name {positions} --add-config cleanup.policy=compact" in policies["remedy"]
-    assert f"{command.prefix}.public.stuck" in found["topic replicas"]["detail"]
-    assert f"{command.prefix}.public.small" in found["topic record sizes"]["detail"]
-    assert f"{command.prefix}.public.small" in found["topic retention"]["detail"]
-    assert "replication.factor" in found[f"topic {command.prefix}.public.refused"]["remedy"]
-
-
-@pytest.fixture(scope="module")
-def ruled(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kafka, str, str]]:
-    """A broker with an authorizer: its open door, where everything is allowed, and that of its user `limited`."""
-    folder = tmp_path_factory.mktemp("ruled")
-    ports = free_ports(("kafka", "controller", "sasl"))
-    login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-    broker = Kafka(
-        folder, folder / "data", stack.cache, ports, users=["SCRAM-SHA-512=[name=limited,password=p]"],
-        more={
-            "listeners": f"PLAINTEXT://{HOST}:{ports['kafka']},SASL_PLAINTEXT://{HOST}:{ports['sasl']},"
-            f"CONTROLLER://{HOST}:{ports['controller']}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{ports['kafka']},SASL_PLAINTEXT://{HOST}:{ports['sasl']}",
-            "listener.security.protocol.map":
-                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": login,
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",
-        },
-    )  # fmt: skip
-    broker.start()
-    yield broker, f"{HOST}:{ports['kafka']}", f"{HOST}:{ports['sasl']}"
-    broker.kill()
-
-
-def _allow(servers: str, topic: str, *operations: AclOperation) -> None:
-    admin = AdminClient({"bootstrap.servers": servers})
-    bindings = [
-        AclBinding(
-            ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:limited", "*", one, AclPermissionType.ALLOW
-        )
-        for one in operations
-    ]
-    for answer in admin.create_acls(bindings).values():
-        answer.result(10)
-
-
-def test_rights_to_topics(source: Source, command: Command, ruled: tuple[Kafka, str, str]) -> None:
-    """Asked of the broker, not tried: what is missing, of topics that are there and of those that would be made."""
-    _, open_door, door = ruled
-    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)")
-    there, absent = f"{command.prefix}.public.t", f"{command.prefix}.public.u"
-    positions = f"{command.prefix}.positions"
-    sink = KafkaSink(open_door, client_id="test")
-    try:
-        for name, policy in ((there, "delete"), (positions, "compact")):
-            sink.ensure_topics(
-                [name], partitions=1, replication_factor=1, config={"cleanup.policy": policy}, create=True
-            )
-    finally:
-        sink.close(1)
-    _allow(open_door, there, AclOperation.DESCRIBE)
-    settings: Settings = {
-        "bootstrap.servers": door, "offset.storage.topic": positions,
-        "producer.override.security.protocol": "SASL_PLAINTEXT", "producer.override.sasl.mechanism": "SCRAM-SHA-512",
-        "producer.override.sasl.username": "limited", "producer.override.sasl.password": "p",
-    }  # fmt: skip
-    found = checked(command, 3, settings)
-    assert lines(found, "failed") == {"topic rights", f"topic {positions}", f"topic {absent}"}
-    assert f"--operation Write --topic {there}" in found["topic rights"]["remedy"]
-    assert "rights" in found[f"topic {absent}"]["remedy"]
-    for name in (there, positions, absent):
-        _allow(open_door, name, AclOperation.READ, AclOperation.WRITE, AclOperation.CREATE, AclOperation.DESCRIBE)
-
-    def allowed() -> bool:
-        return command.run("check", settings=settings).returncode == 0
-
-    wait_for(allowed, 20, "the rights to be known")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,25 @@
+"""What `check` found, as its JSON tells."""
+
+from __future__ import annotations
+
+import json
+
+from tests.harness import Command
+
+Findings = dict[str, dict[str, str]]
+Settings = dict[str, object]
+
+
+def checked(command: Command, code: int, settings: Settings | None = None) -> Findings:
+    """What it found, by line; every failure and every warning has a remedy."""
+    done = command.run("check", "--json", settings=settings)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    document = json.loads(done.stdout)
+    assert document["ok"] is (code == 0)
+    assert all(one["remedy"] for one in document["findings"] if one["status"] != "ok")
+    return {one["name"]: one for one in document["findings"]}
+
+
+def lines(found: Findings, status: str) -> set[str]:
+    return {name for name, one in found.items() if one["status"] == status}
