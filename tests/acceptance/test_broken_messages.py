@@ -11,6 +11,7 @@ from producer.lsn import Lsn
 from tests.harness import Command, Source
 from tests.proxy import doctored
 
+TUPLES: dict[str, object] = {"plugin.name": "pgoutput", "database.sslmode": "disable"}
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 # What the proxy makes of the row's value: no end, no string, no column.
 BREAKS = {
@@ -20,6 +21,28 @@ BREAKS = {
 }
 
 
+def test_a_tuple_broken_on_its_way(source: Source, command: Command) -> None:
+    """pgoutput's row: exit 4, nothing of its values; on an operator's word what lies behind goes out."""
+    source.execute(TABLE)
+    assert command.run("run", "--once", settings=TUPLES).returncode == 0
+    with source.connect() as session, session.transaction():
+        for values in ("1, 'x'", "2, 'BREAK-ME'", "3, 'z'"):
+            session.execute(f"INSERT INTO t VALUES ({values})".encode())
+    with doctored(source.stack.postgres_port, b"t\0\0\0\x08BREAK-ME", b"x\0\0\0\x08BREAK-ME") as port:
+        broken = {**TUPLES, "database.port": port}
+        stopped = command.run("run", "--once", settings=broken)
+        assert stopped.returncode == 4, stopped.stderr
+        assert "kind 'I' cannot be read" in stopped.stderr
+        assert "BREAK" not in stopped.stderr
+        named = re.search(r"run --skip-position (\S+)", stopped.stderr)
+        assert named is not None, stopped.stderr
+        done = command.run("run", "--once", "--skip-position", named[1], settings=broken)
+        assert done.returncode == 0, done.stderr
+    everything: list[Any] = list(command.records())
+    assert list(dict.fromkeys(record.key["id"] for record in everything)) == [1, 3]
+
+
+@pytest.mark.wal2json
 @pytest.mark.parametrize(("original", "tolerance"), list(zip(BREAKS, ("all", "none", "none"), strict=True)))
 def test_a_row_broken_on_its_way(source: Source, command: Command, original: bytes, tolerance: str) -> None:
     """Exit 4, the LSN of its header, the table; nothing at or behind it is confirmed; mended, nothing is missing."""
@@ -45,6 +68,7 @@ def test_a_row_broken_on_its_way(source: Source, command: Command, original: byt
     assert list(dict.fromkeys(record.key["id"] for record in everything)) == [1, 2, 3]
 
 
+@pytest.mark.wal2json
 def test_a_broken_row_is_left_out_on_an_operator_s_word(source: Source, command: Command) -> None:
     """Issue D.5: its error names the position; with --skip-position what lies behind it goes out."""
     original = next(iter(BREAKS))
@@ -69,6 +93,7 @@ def test_a_broken_row_is_left_out_on_an_operator_s_word(source: Source, command:
     assert 2 not in {record.key["id"] for record in records}
 
 
+@pytest.mark.wal2json
 def test_a_truncate_outside_of_a_transaction(source: Source, command: Command) -> None:
     """Which the plugin never sends: exit 4, nothing sent; read as it was written, the stream goes on."""
     source.execute(TABLE)

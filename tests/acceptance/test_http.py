@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dev.stack import Stack
+from tests import harness
 from tests.harness import Command, Source, wait_for
 from tests.scrape import PORT_FREE, Scrape
 
@@ -76,7 +77,9 @@ def test_what_is_told_is_what_happened(source: Source, command: Command) -> None
     }  # fmt: skip
     assert told == _true_events(command)
     assert scrape.value("errors_total", "ConversionError") == 2
-    assert scrape.value("lost_changes_total", "public.nokey") == 3
+    # pgoutput tells of no single one.
+    lost = 3 if harness.PLUGIN == "wal2json" else 0
+    assert scrape.value("lost_changes_total", "public.nokey") == lost
     # All records of the tables, and the letters; the offsets are ours.
     scrape.wait_for("acks_total", value=len(command.records()) + 2)
     assert scrape.value("in_flight_bytes") == scrape.value("unacked_milliseconds") == 0
@@ -93,7 +96,7 @@ def test_what_is_told_is_what_happened(source: Source, command: Command) -> None
     scrape.wait_for("events_total", "c", "public.t", value=2706)
     assert scrape.health() == (200, [])
     kinds = {error["kind"]: error for error in scrape.status()["errors"]}
-    assert kinds.keys() == {"ConversionError", "LostChange", "PostgresUnavailable"}
+    assert kinds.keys() == {"ConversionError", "PostgresUnavailable", *(["LostChange"] if lost else [])}
     assert "public.arrays" in kinds["ConversionError"]["message"]
     assert all(error["remedy"] for error in kinds.values())
 
