@@ -54,7 +54,8 @@ class SourceChecks:
         with connection:
             yield Finding(name="connection", status="ok", detail=self._at.where)
             release = connection.info.server_version
-            yield server.version(release)
+            # What reads whole tables needs no plugin: all of them are tested for it.
+            yield server.version(release, self._settings.plugin_name if self._settings.reads_log else "pgoutput")
             if server.readable(release):
                 for name, look in self._looks(connection):
                     yield from group(name, look, self._at)

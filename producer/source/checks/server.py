@@ -15,15 +15,15 @@ from producer.source.wire import Connection
 
 _DECODES_SINCE = 90400
 _OLDEST = 100000
-# By `make matrix`; 10, 12, 14 and 16 with pgoutput alone.
-TESTED = (10, 12, 13, 14, 15, 16, 17, 18)
+# By `make matrix`.
+TESTED = {"wal2json": (13, 15, 17, 18), "pgoutput": (10, 12, 13, 14, 15, 16, 17, 18)}
 # The first minor release of each line whose logical decoding has none of the faults of the early ones.
 _SAFE_MINORS = {904: 21, 905: 16, 906: 12, 10: 7, 11: 2, 12: 0}
 _FAR_SECONDS = 1.0
 
 
-def version(number: int) -> Finding:
-    """What it means that server_version_num is `number`."""
+def version(number: int, plugin: str = "pgoutput") -> Finding:
+    """What it means that server_version_num is `number`, where the log comes by this plugin."""
     name: Name = "server version"
     line, minor, told = _line(number)
     if number < _DECODES_SINCE:
@@ -44,12 +44,12 @@ def version(number: int) -> Finding:
         )
     if minor < safe:
         return Finding(name=name, status="failed", detail=unsafe, remedy="upgrade the server to its last minor release")
-    if line in TESTED:
+    if line in TESTED[plugin]:
         return Finding(name=name, status="ok", detail=f"PostgreSQL {told}")
     return Finding(
         name=name,
         status="warning",
-        detail=f"PostgreSQL {told} should work; this release is tested on {', '.join(map(str, TESTED))}",
+        detail=f"PostgreSQL {told} should work; {plugin} is tested on {', '.join(map(str, TESTED[plugin]))}",
         remedy="try it with your tables before you rely on it, or use a release that is tested",
     )
 

@@ -19,7 +19,7 @@ from producer.source.checks import server
         (100006, "failed", "10.6 is older than 10.7"),
         (100007, "ok", "PostgreSQL 10.7"),
         (110001, "failed", "11.1 is older than 11.2"),
-        (110002, "warning", "11.2 should work; this release is tested on 10, 12, 13, 14, 15, 16, 17, 18"),
+        (110002, "warning", "11.2 should work; pgoutput is tested on 10, 12, 13, 14, 15, 16, 17, 18"),
         (120000, "ok", "PostgreSQL 12.0"),
         (130023, "ok", "PostgreSQL 13.23"),
         (140024, "ok", "PostgreSQL 14.24"),
@@ -29,10 +29,16 @@ from producer.source.checks import server
 )
 def test_a_release(number: int, status: str, words: str) -> None:
     """What we test is said apart from what should work; the first safe minor release of each line."""
-    found = server.version(number)
+    found = server.version(number, "pgoutput")
     assert found.status == status
     assert words in found.detail
     assert bool(found.remedy) == (status != "ok")
+
+
+def test_a_release_that_is_tested_with_the_other_plugin() -> None:
+    found = server.version(140024, "wal2json")
+    assert found.status == "warning"
+    assert "wal2json is tested on 13, 15, 17, 18" in found.detail
 
 
 def test_clocks() -> None:
