@@ -16,7 +16,7 @@ def role(source: Source) -> Iterator[str]:
     name = f"hasty_{source.name}"
     source.execute(f"CREATE ROLE {name} SUPERUSER LOGIN PASSWORD 'p'")
     yield name
-    source.execute(f"DROP ROLE {name}")
+    source.execute(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 def test_quotes_and_backslashes(source: Source, command: Command) -> None:
