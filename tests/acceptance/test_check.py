@@ -6,7 +6,6 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -24,17 +23,7 @@ from tests import harness
 from tests.findings import Settings, checked, lines
 from tests.harness import Command, Source, source_of, wait_for
 from tests.proxy import Link, doctored
-
-
-@contextmanager
-def role(source: Source, options: str) -> Iterator[tuple[str, Settings]]:
-    """A role with these attributes; the settings that use it."""
-    name = f"reader_{source.name}"
-    source.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'p' {options}")
-    try:
-        yield name, {"database.user": name, "database.password": "p"}
-    finally:
-        source.execute(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+from tests.roles import role
 
 
 def test_a_good_set_up(source: Source, command: Command) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests import roles
 from tests.harness import Command, Source
 
 Settings = dict[str, object]
@@ -16,10 +17,8 @@ Settings = dict[str, object]
 @pytest.fixture
 def role(source: Source) -> Iterator[str]:
     """A role that may replicate, and read nothing."""
-    name = f"reader_{source.name}"
-    source.execute(f"CREATE ROLE {name} LOGIN REPLICATION PASSWORD 'p'")
-    yield name
-    source.execute(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+    with roles.role(source, "REPLICATION") as (name, _):
+        yield name
 
 
 def once(command: Command, settings: Settings) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -15,6 +14,7 @@ from dev.stack import Stack
 from producer.schema.registry import Registry
 from tests import harness
 from tests.harness import Command, Source, source_of
+from tests.roles import role
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 
@@ -29,17 +29,6 @@ def refused(command: Command, code: int, *words: str, settings: dict[str, object
         assert word in done.stderr
     assert command.source.confirmed_lsn() is None, "no slot is left"
     return done.stderr
-
-
-@contextmanager
-def role(source: Source, options: str = "") -> Iterator[dict[str, object]]:
-    """A role that may replicate; the settings that use it."""
-    name = f"reader_{source.name}"
-    source.execute(f"CREATE ROLE {name} LOGIN REPLICATION PASSWORD 'p' {options}")
-    try:
-        yield {"database.user": name, "database.password": "p"}
-    finally:
-        source.execute(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 def test_a_schema_that_the_registry_refuses_at_once(stack: Stack, source: Source, command: Command) -> None:
@@ -83,7 +72,7 @@ def test_a_slot_of_another_database(source: Source, command: Command, stack: Sta
 def test_a_slot_made_by_a_start_that_failed_is_dropped(source: Source, command: Command, sessions: int) -> None:
     """Walsenders are not counted, the snapshot's readers are: the first or second is refused. Exit 5, no slot."""
     source.execute(TABLE, "CREATE TABLE u (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
-    with role(source, f"CONNECTION LIMIT {sessions}") as settings:
+    with role(source, f"REPLICATION CONNECTION LIMIT {sessions}") as (_, settings):
         source.execute(f"GRANT SELECT ON t, u TO {settings['database.user']}")
         source.publish()
         refused(command, 5, "too many connections", settings={**settings, "errors.retry.timeout": 500})
@@ -100,7 +89,7 @@ def test_a_slot_made_by_a_start_that_failed_is_dropped(source: Source, command: 
 def test_a_table_that_can_be_read_in_part_only(source: Source, command: Command, grant: str, words: str) -> None:
     """Contract 2: a missing right is exit 3 with the statement, found by `check`, before a slot is made."""
     source.execute(TABLE, "INSERT INTO t VALUES (1)")
-    with role(source) as settings:
+    with role(source, "REPLICATION") as (_, settings):
         for statement in grant.format(user=settings["database.user"]).split(";"):
             source.execute(statement)
         checked = command.run("check", settings=settings)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.harness import Command, Source
-
-
-@pytest.fixture
-def role(source: Source) -> Iterator[str]:
-    """A role with settings of its own."""
-    name = f"hasty_{source.name}"
-    source.execute(f"CREATE ROLE {name} SUPERUSER LOGIN PASSWORD 'p'")
-    yield name
-    source.execute(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+from tests.roles import role
 
 
 def test_quotes_and_backslashes(source: Source, command: Command) -> None:
@@ -36,19 +27,20 @@ def test_quotes_and_backslashes(source: Source, command: Command) -> None:
 
 
 @pytest.mark.matrix
-def test_a_limit_for_transactions(source: Source, command: Command, role: str) -> None:
+def test_a_limit_for_transactions(source: Source, command: Command) -> None:
     """transaction_timeout (PostgreSQL 17) ends neither a snapshot nor the decoding of a big transaction."""
     if source.major() < 17:
         pytest.skip("PostgreSQL 17 brought transaction_timeout")
-    source.execute(
-        "CREATE TABLE t (id int PRIMARY KEY, v text)",
-        "INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 50000) i",
-        f"ALTER ROLE {role} SET transaction_timeout = '100ms'",
-    )
-    settings: dict[str, object] = {"database.user": role, "database.password": "p", "snapshot.max.threads": 1}
-    done = command.run("run", "--once", settings=settings)
-    assert done.returncode == 0, done.stderr
-    source.execute("UPDATE t SET v = v || 'y'")
-    done = command.run("run", "--once", settings=settings)
-    assert done.returncode == 0, done.stderr
-    assert len(command.records("public.t")) == 100000
+    with role(source, "SUPERUSER") as (user, login):
+        source.execute(
+            "CREATE TABLE t (id int PRIMARY KEY, v text)",
+            "INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 50000) i",
+            f"ALTER ROLE {user} SET transaction_timeout = '100ms'",
+        )
+        settings = {**login, "snapshot.max.threads": 1}
+        done = command.run("run", "--once", settings=settings)
+        assert done.returncode == 0, done.stderr
+        source.execute("UPDATE t SET v = v || 'y'")
+        done = command.run("run", "--once", settings=settings)
+        assert done.returncode == 0, done.stderr
+        assert len(command.records("public.t")) == 100000
