@@ -33,7 +33,7 @@ def table_schema(relation: Relation, *, modes: Modes) -> TableSchema:
     if relation.key:
         by_name = {column.name: column for column in relation.columns}
         fields = [_field(by_name[name], modes, nullable=False) for name in relation.key]
-        key = _text(_record("Key", space, fields))
+        key = _text(define_once(_record("Key", space, fields), set()))
     return TableSchema(
         relation=relation,
         topic=topic_name(modes.prefix, relation.schema, relation.name),
@@ -54,7 +54,7 @@ def is_nullable(column: Column, relation: Relation, modes: Modes) -> bool:
 
 def _envelope(relation: Relation, space: str, modes: Modes) -> dict[str, Any]:
     fields = [_field(c, modes, nullable=is_nullable(c, relation, modes)) for c in relation.sent_columns]
-    value = _record("Value", space, fields)
+    value = define_once(_record("Value", space, fields), set())
     return {
         **_record(
             "Envelope",
@@ -95,7 +95,7 @@ def _field(column: Column, modes: Modes, *, nullable: bool) -> dict[str, Any]:
 
 
 def _text(schema: dict[str, Any]) -> str:
-    return json.dumps(define_once(schema, set()), separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
 
 
 def define_once(schema: Any, defined: set[str]) -> Any:

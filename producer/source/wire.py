@@ -61,9 +61,13 @@ PUBLICATION_LOST = (
     " again"
 )
 """What to do when the log knows no publication of ours."""
-# Limits that an older server does not know, by the version that brought them: a snapshot's transaction is long, and the
-# server decodes in transactions too.
-_LIMITS_SINCE = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
+# What an older server does not know, by the version that brought it. A snapshot's transaction is long, and the server
+# decodes in transactions too. Compiling a question to the catalogue takes longer than answering it.
+_SESSION_SINCE = {
+    110000: "SET jit = off",
+    140000: "SET idle_session_timeout = 0",
+    170000: "SET transaction_timeout = 0",
+}
 _GUARD_SECONDS = 1.0
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -183,9 +187,9 @@ def connect_replication(server: Server) -> Connection:
 
 
 def _pin(connection: Connection) -> None:
-    for limit, since in _LIMITS_SINCE.items():
+    for since, statement in _SESSION_SINCE.items():
         if connection.info.server_version >= since:
-            connection.pgconn.exec_(f"SET {limit} = 0".encode())
+            connection.pgconn.exec_(statement.encode())
 
 
 @contextmanager

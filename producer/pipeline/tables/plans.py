@@ -40,6 +40,8 @@ class Plans:
         self._rules = settings.column_rules()
         self._coming: deque[Relation] = deque()
         """What will be needed, and nobody has asked for yet."""
+        self._foreseen: dict[Relation, avro.TableSchema] = {}
+        """What was asked for ahead, until it is needed."""
         self.nan_is_null = True
         """Whether the plugin prints NaN as null (wal2json before 2.6)."""
         self.signed_oids = True
@@ -54,7 +56,11 @@ class Plans:
             SchemaRefused, RegistryUnavailable, AccessDenied: as the registry says.
         """
         modes = self._asked(exact)
-        schemas = [avro.table_schema(relation, modes=modes) for relation in relations]
+        foreseen = [self._foreseen.pop(relation, None) if exact else None for relation in relations]
+        schemas = [
+            schema or avro.table_schema(relation, modes=modes)
+            for relation, schema in zip(relations, foreseen, strict=True)
+        ]
         wanted = [pair for schema in schemas for pair in _pairs(schema)]
         ids = dict(zip(wanted, self._registry.register_all(wanted), strict=True))
         return [
@@ -91,9 +97,10 @@ class Plans:
 
     def ahead(self, number: int) -> None:
         """Begin to register what so many more will need; nothing waits for it, and `register` tells how it ended."""
-        schemas = [avro.table_schema(relation, modes=self._modes) for relation in self._next(number)]
+        schemas = {relation: avro.table_schema(relation, modes=self._modes) for relation in self._next(number)}
         if schemas:
-            self._registry.ahead([pair for schema in schemas for pair in _pairs(schema)])
+            self._foreseen |= schemas
+            self._registry.ahead([pair for schema in schemas.values() for pair in _pairs(schema)])
 
     def _next(self, number: int) -> list[Relation]:
         return [self._coming.popleft() for _ in range(min(number, len(self._coming)))]
