@@ -47,18 +47,16 @@ def main() -> int:
         stack = started(Stack.load())
         found = machine(stack)
         print(", ".join(f"{name} {value}" for name, value in found.items()), flush=True)
-        ours = PgProducer()
+        ours = (PgProducer(), PgProducerTuples()) if arguments.plugin else (PgProducer(),)
         with peers.peers(stack, arguments.peers, arguments.scale) as others:
-            tuples = arguments.plugin == "pgoutput"
-            systems = (ours, *((PgProducerTuples(),) if tuples else ()), *others)
-            limits = (PgRecvlogicalTuples(),) if tuples else ()
-            bench = Bench(stack, systems, arguments.rounds, arguments.repeats, arguments.scale, limits)
+            limits = (PgRecvlogicalTuples(),) if arguments.plugin else ()
+            bench = Bench(stack, (*ours, *others), arguments.rounds, arguments.repeats, arguments.scale, limits)
             for workload in chosen:
                 progress(f"{', '.join(workload.names)}: {workload.about}")
                 results += workload.run(bench)
                 sys.stdout.flush()
         if others:
-            results = peers.against(results, others, ours.name)
+            results = peers.against(results, others, ours)
     except KeyboardInterrupt:
         print("interrupted; the databases, slots and topics are gone", file=sys.stderr)
         return 130

@@ -11,6 +11,7 @@ from bench.connect.converter import build
 from bench.connect.variants import VARIANTS
 from bench.report import Result
 from bench.rounds import progress
+from bench.systems import System
 from bench.systems.debezium import Debezium
 from dev.fetch import fetch_source
 from dev.stack import Stack
@@ -41,18 +42,20 @@ def peers(stack: Stack, names: Sequence[str], scale: float) -> Iterator[tuple[De
         yield tuple(found)
 
 
-def against(results: Sequence[Result], others: Sequence[Debezium], ours: str) -> list[Result]:
+def against(results: Sequence[Result], others: Sequence[Debezium], ours: Sequence[System]) -> list[Result]:
     """Print how pg-producer stands to its peers on each workload; the results with that in the peers' own."""
     known = {peer.name: peer for peer in others}
-    mine = {result["workload"]: result for result in results if result["system"] == ours}
-    print(f"\n{ours}'s figures as multiples of its peers'; processor seconds without the start's")
+    mine = {(result["workload"], result["system"]): result for result in results}
+    print("\nour figures as multiples of our peers'; processor seconds without the start's")
     found = []
     for result in results:
         if peer := known.get(str(result["system"])):
-            times = _multiples(mine[result["workload"]], result)
-            shown = ", ".join(f"{name} {value:.2f} x" for name, value in times.items() if value is not None)
-            print(f"  {result['workload']:12}{peer.name:24}{shown}")
-            told = {f"pg_producer_{name}_ratio": value for name, value in times.items()}
+            told: Result = {}
+            for each in ours:
+                times = _multiples(mine[result["workload"], each.name], result)
+                shown = ", ".join(f"{name} {value:.2f} x" for name, value in times.items() if value is not None)
+                print(f"  {result['workload']:12}{each.name:22}{peer.name:24}{shown}")
+                told |= {f"{each.name.replace('-', '_')}_{name}_ratio": value for name, value in times.items()}
             found.append({**result, **told, **_warmth(peer)})
         else:
             found.append(result)

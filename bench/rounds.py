@@ -32,6 +32,8 @@ class Rounds:
     events: int
     references: tuple[str, ...] = ()
     """Systems whose seconds, added up, are the limit."""
+    own_limits: Mapping[str, str] = field(default_factory=dict)
+    """Systems that are measured by another limit than the references, and that one."""
     done: list[Round] = field(default_factory=list)
 
     @property
@@ -48,8 +50,9 @@ class Rounds:
         """The median of the rounds' own ratios of the limit's seconds to the system's; None where that says nothing."""
         if not self.references or (system in self.references and len(self.references) > 1):
             return None
+        limits = (self.own_limits[system],) if system in self.own_limits else self.references
         return statistics.median(
-            sum(each[name].seconds for name in self.references) / each[system].seconds for each in self.done
+            sum(each[name].seconds for name in limits) / each[system].seconds for each in self.done
         )
 
     @property

@@ -18,8 +18,8 @@ from bench.measure import Cost, run
 from bench.report import Result, compared
 from bench.rounds import Rounds, progress, turns
 from bench.systems import Drains, Snapshots, System
-from bench.systems.pg_producer import PgProducer
-from bench.systems.pg_recvlogical import PgRecvlogical
+from bench.systems.pg_producer import PgProducer, PgProducerTuples
+from bench.systems.pg_recvlogical import PgRecvlogical, PgRecvlogicalTuples
 from bench.tables import insert_orders, orders
 from bench.workloads import Bench
 from bench.workloads.streams import Stream, drained, inserts, round_robin
@@ -148,6 +148,20 @@ class Options(PgRecvlogical):
         )  # fmt: skip
 
 
+class TupleOptions(PgRecvlogicalTuples):
+    """pg_recvlogical with other options of pgoutput."""
+
+    def __init__(self, name: str, **options: str) -> None:
+        self.name = name
+        self._options = options
+
+    def _asked(self, database: Database) -> dict[str, str]:
+        return super()._asked(database) | self._options
+
+    def _slot(self, database: Database) -> str:
+        return f"{database.name}_{''.join(filter(str.isalnum, self.name)).lower()}"
+
+
 @dataclass(slots=True)
 class CopyFormat:
     """COPY of all tables to /dev/null in one of its formats."""
@@ -163,10 +177,10 @@ class CopyFormat:
         return run(command, database.client_environment(), since="begins", find=lambda: database.pids("client backend"))
 
 
-def _streams(stream: Stream, *variants: Drains) -> Callable[[Bench], list[Result]]:
+def _streams(stream: Stream, *variants: Drains, product: System | None = None) -> Callable[[Bench], list[Result]]:
     def trial(bench: Bench) -> list[Result]:
         # The product last: it is attached first, and what reads a copy of its slot after it.
-        systems = cast("tuple[System, ...]", (*variants, PgProducer()))
+        systems = cast("tuple[System, ...]", (*variants, product or PgProducer()))
         (rounds,) = drained(replace(bench, systems=systems), [stream], limit=False)
         return compared(rounds)
 
@@ -203,6 +217,15 @@ def _trials(stack: Stack) -> dict[str, Callable[[Bench], list[Result]]]:
             Options("without type OIDs", include_type_oids="0"),
             Options("type names", include_types="1"),
             Options("no xid, time, LSN", include_xids="0", include_timestamp="0", include_lsn="0"),
+        ),
+        "binary": _streams(
+            _INSERTS, TupleOptions("text"), TupleOptions("binary", binary="true"), product=PgProducerTuples()
+        ),
+        "streaming": _streams(
+            inserts("trial", 500_000, 500_000),
+            TupleOptions("at commit"),
+            TupleOptions("streaming on", proto_version="2", streaming="on"),
+            product=PgProducerTuples(),
         ),
         "calls": _streams(_INSERTS, Variant("one message a call", before=_ONE_BY_ONE)),
         "gather": _streams(

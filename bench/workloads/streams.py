@@ -13,7 +13,8 @@ from bench.measure import Cost
 from bench.report import Result, compared
 from bench.rounds import Rounds, progress, turns
 from bench.systems import Drains
-from bench.systems.pg_recvlogical import PgRecvlogical
+from bench.systems.pg_producer import PgProducerTuples
+from bench.systems.pg_recvlogical import PgRecvlogical, PgRecvlogicalTuples
 from bench.tables import (
     TOAST,
     UPDATED_ROWS,
@@ -29,6 +30,7 @@ from bench.tables import (
 from bench.workloads import Bench, Workload
 
 _REFERENCE: Drains = PgRecvlogical()
+_OWN_LIMITS = dict.fromkeys((PgRecvlogicalTuples.name, PgProducerTuples.name), PgRecvlogicalTuples.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def drained(
             database = opened.enter_context(bench.database(stream.tables))
             database.execute(*stream.make)
             _warm(systems, database, stream)
-            stages.append((stream, database, Rounds(stream.workload, bench.events(stream.events), references)))
+            rounds = Rounds(stream.workload, bench.events(stream.events), references, _OWN_LIMITS)
+            stages.append((stream, database, rounds))
         while any(bench.wants(rounds, most_rounds) for _, _, rounds in stages):
             for stream, database, rounds in stages:
                 # The reference copies the producer's slot, which must be drained.
