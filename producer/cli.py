@@ -5,6 +5,7 @@ Room: cli (IO: the terminal). Results on stdout, logs and progress on stderr.
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import click
 from producer import __version__, commands, manual, observe, serve
 from producer.clock import SystemClock
 from producer.display import printable
-from producer.errors import ProducerError, SettingsError
+from producer.errors import OperatorError, ProducerError, SettingsError
 from producer.pipeline import skips
 from producer.pipeline.run import Runner
 from producer.pipeline.stop import Stop
@@ -27,7 +28,10 @@ from producer.transcode import compiled
 P = ParamSpec("P")
 Command = Callable[Concatenate[Settings, P], int | None]
 
-_BUG = 1
+_BUG = _NOT_DONE = 1
+# As shells say of a command that SIGINT ended.
+_INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _log = observe.logger("producer")
 _version = functools.partial(
     click.version_option,
@@ -90,6 +94,12 @@ def _run(function: Command[P], config: Path | None, sets: tuple[str, ...], *args
     except BrokenPipeError:
         # Whoever read our output has had enough, as `head` does.
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        full = OperatorError(f"{error.filename or 'the output'}: {error.strerror}", remedy="make room, then run again")
+        _tell(full)
+        return full.verdict.value
 
 
 def _tell(error: ProducerError) -> None:
@@ -212,9 +222,10 @@ def main() -> None:
     except click.ClickException as error:
         _tell_usage(error)
         sys.exit(error.exit_code)
-    except click.Abort:
-        click.echo("aborted", err=True)
-        sys.exit(_BUG)
+    except click.Abort as error:
+        interrupted = isinstance(error.__cause__, KeyboardInterrupt)
+        click.echo("interrupted" if interrupted else "aborted", err=True)
+        sys.exit(_INTERRUPTED if interrupted else _NOT_DONE)
     except Exception:  # noqa: BLE001 (the last resort: exit 1 says it is a bug)
         _log.exception("a bug in pg-producer: please report it with the lines above")
         sys.exit(_BUG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,31 @@ def test_slot_drop_asks(source: Source, command: Command) -> None:
     assert source.confirmed_lsn() is not None
     assert command.run("slot", "drop", "--yes").returncode == 0
     assert source.confirmed_lsn() is None
+
+
+def test_ctrl_c_is_no_bug(source: Source, command: Command) -> None:
+    """Exit 130, and a word, while it waits for a registry that is silent."""
+    source.execute(TABLE)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        registry = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        running = command.start("check", settings={"schema.registry.url": registry})
+        asked, _ = silent.accept()
+        with asked:
+            assert running.stop(signal.SIGINT, 10) == 130
+    assert running.stderr.splitlines()[-1] == "interrupted"
+
+
+def test_a_full_output(source: Source, command: Command) -> None:
+    """Exit 3, and what to do."""
+    source.execute(TABLE)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "producer", "schemas"], env=command.environment(), stdout=full,
+            stderr=subprocess.PIPE, text=True, timeout=30, check=False,
+        )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert done.stderr == "error: the output: No space left on device\n  remedy: make room, then run again\n"
 
 
 def test_tail_follows_until_interrupted(source: Source, command: Command) -> None:
