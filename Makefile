@@ -46,7 +46,7 @@ unit: build ## tests that need no server
 plugins: build ## the acceptance tests with pgoutput instead of wal2json
 	@$(PYTHON) -m pytest -n 3 --dist worksteal --plugin pgoutput tests/acceptance
 
-golden: build ## capture the golden cases again; review what differs
+golden: build ## capture the golden cases again, pgoutput on every supported PostgreSQL; review what differs
 	@$(PYTHON) -m tests.golden
 
 matrix: build ## types and shapes on every supported PostgreSQL, with pgoutput where it has no wal2json

@@ -62,7 +62,7 @@ class Reader:
     def __init__(self, source: Source, plugin: str = "wal2json") -> None:
         """With `plugin` pgoutput, wal2json is not asked: there are `messages` alone."""
         self._slot = source.slot
-        self._plugin = plugin
+        self.plugin = plugin
         self._more: dict[str, str] = {}
         self._names: TypeNames | None = None
         self._publication = ""
@@ -76,7 +76,7 @@ class Reader:
 
     def begin(self) -> None:
         """Make the slots: what happened before is not decoded."""
-        if self._plugin == "wal2json":
+        if self.plugin == "wal2json":
             self._begin_records()
         if self._publication:
             self.connection.execute(b"SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (self._publication,))
@@ -100,7 +100,7 @@ class Reader:
     @property
     def ways(self) -> Ways:
         """The plugin's."""
-        if self._plugin == "pgoutput":
+        if self.plugin == "pgoutput":
             return {"nan_is_null": False, "signed_oids": False}
         return {
             "nan_is_null": wal2json.NUMBERS_AS_STRINGS not in self._more,
@@ -119,8 +119,10 @@ class Reader:
 
     def end(self) -> None:
         """Drop the slots, and leave no transaction of before to the next one."""
-        for slot in filter(None, (self._slot, self._publication)):
-            self.connection.execute(b"SELECT pg_drop_replication_slot(%s)", (slot,))
+        self.connection.execute(
+            b"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = ANY (%s::text[])",
+            ([self._slot, self._publication],),
+        )
 
     def messages(self) -> list[bytes]:
         """What pgoutput says of relations and rows, read once."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from producer.settings import Settings
-from producer.source.publication.found import HAS_IDENTITY, ROOTS_SINCE, Names
+from producer.source.publication.found import BARE, HAS_IDENTITY, ROOTS_SINCE, Names
 
 # A partitioned table is judged by its partitions: whether none of them, or not all, have an identity.
 _SCRIPT = """
@@ -22,7 +22,7 @@ DECLARE
     options text := CASE WHEN version >= 180000 THEN ', publish_generated_columns = stored' ELSE '' END;
     chosen text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname::text = {main}) THEN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname::text = {main}) THEN{harmless}
         EXECUTE format('CREATE PUBLICATION %I {whole} WITH (publish = ''insert, update, delete%s''%s)',
                        {main}, more, options);
     END IF;
@@ -69,6 +69,14 @@ END
 $publication$;
 """
 
+# A publication of all tables has no place for one whose updates it would break.
+_HARMLESS = """
+        SELECT string_agg(format('%I.%I', b.schema, b.name), ', ') INTO chosen FROM ({bare}) b;
+        IF chosen IS NOT NULL THEN
+            RAISE EXCEPTION 'without a replica identity, every UPDATE and DELETE of theirs would fail: %', chosen
+                USING HINT = 'ALTER TABLE … REPLICA IDENTITY FULL for each, or publication.autocreate.mode=filtered';
+        END IF;"""
+
 
 def publications(settings: Settings, tables: str) -> Iterator[str]:
     """The lines; `tables` is the filters' condition on a table `c` in a schema `n`."""
@@ -85,6 +93,7 @@ def publications(settings: Settings, tables: str) -> Iterator[str]:
         inserts=sql.Literal(names.inserts).as_string(),
         slot=sql.Literal(settings.slot_name).as_string(),
         whole="FOR ALL TABLES" if everything else "",
+        harmless=_HARMLESS.format(bare=BARE.strip()) if everything else "",
         tables=tables,
         identity=HAS_IDENTITY,
         roots=ROOTS_SINCE,

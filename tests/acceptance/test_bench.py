@@ -11,6 +11,7 @@ import psycopg
 
 from bench import kafka
 from dev.stack import Stack
+from tests import harness
 
 _FIELDS = {
     "workload", "system", "rate_per_second", "cpu_seconds_per_million", "peak_rss_bytes", "ratio_to_limit", "rounds",
@@ -28,19 +29,19 @@ def test_a_trial_writes_results_and_leaves_nothing(stack: Stack, tmp_path: Path)
     """One workload of each kind; results that say what they are of; no database, slot or topic afterwards."""
     path = tmp_path / "results.json"
     before = _left(stack)
+    tuples = harness.PLUGIN == "pgoutput"
+    ours = ["pg-producer", *(["pg-producer-pgoutput"] if tuples else [])]
     done = _bench(
         "W-update-8", "W-snap", "W-latency", "--scale", "0.005", "--rounds", "1", "--repeats", "0",
-        "--results", str(path),
+        "--results", str(path), *(["--plugin", "pgoutput"] if tuples else []),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(path.read_text())
+    limits = ["pg_recvlogical", *(["pg_recvlogical-pgoutput"] if tuples else [])]
     assert [(result["workload"], result["system"]) for result in results] == [
-        ("W-update-8", "pg_recvlogical"),
-        ("W-update-8", "pg-producer"),
-        ("W-snap", "copy"),
-        ("W-snap", "produce"),
-        ("W-snap", "pg-producer"),
-        ("W-latency", "pg-producer"),
+        *(("W-update-8", system) for system in (*limits, *ours)),
+        *(("W-snap", system) for system in ("copy", "produce", *ours)),
+        *(("W-latency", system) for system in ours),
     ]
     for result in results:
         assert result.keys() >= _FIELDS

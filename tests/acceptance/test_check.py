@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -15,10 +16,10 @@ import pytest
 from dev.stack import Stack
 from producer.findings import Name
 from producer.sink.kafka import KafkaSink
-from producer.source.checks import capacity
+from producer.source.checks import capacity, plugin
 from producer.source.checks.link import between, place
 from producer.source.plugins import INSTEAD
-from producer.source.wire import Server, connect
+from producer.source.wire import Server, connect, connect_replication
 from tests import harness
 from tests.findings import Settings, checked, lines
 from tests.harness import Command, Source, source_of, wait_for
@@ -211,6 +212,26 @@ def test_a_plugin_that_is_refused(stack: Stack, cramped: Stack, tmp_path: Path) 
     assert statement in found["plugin"]["remedy"]
     assert INSTEAD in found["plugin"]["remedy"]
     assert allowed["plugin"]["status"] == "ok"
+
+
+def test_the_other_plugin(stack: Stack, cramped: Stack, tmp_path: Path) -> None:
+    """It is tried too, in the one place for a slot: installed, not allowed (though that is hidden), not there."""
+    with source_of(cramped, f"t{secrets.token_hex(5)}") as source, role(source, "REPLICATION") as (user, settings):
+        source.execute("CREATE TABLE t (id int PRIMARY KEY)", f"GRANT SELECT ON t TO {user}")
+        settings |= {"database.port": cramped.postgres_port, "plugin.name": "pgoutput"}
+        told = checked(Command(stack, source, tmp_path), 3, settings)["other plugin"]["detail"]
+        assert "wal2json is installed and allowed too, and loses: " in told
+        source.execute('ALTER SYSTEM SET output_plugin_libraries = pgoutput, "none"', "SELECT pg_reload_conf()")
+        wait_for(lambda: "none" in source.rows("SHOW output_plugin_libraries")[0][0])
+        told = checked(Command(stack, source, tmp_path), 3, settings)["other plugin"]["detail"]
+        with closing(connect_replication(source.server())) as walsender:
+            assert plugin.standing(walsender, "none") == "absent"
+            assert plugin.standing(walsender, "pgoutput") == "usable"
+        source.execute(
+            "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json", "SELECT pg_reload_conf()"
+        )
+        wait_for(lambda: "wal2json" in source.rows("SHOW output_plugin_libraries")[0][0])
+    assert told == "wal2json is not allowed here"
 
 
 def test_transactions_that_were_left_open(stack: Stack, cramped: Stack) -> None:

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 from dev.stack import Stack
+from tests import harness
 
 
 def test_the_demo_shows_a_snapshot_and_then_events(stack: Stack, tmp_path: Path) -> None:
     """Servers, shop, snapshot, live events; and nothing of it is left behind."""
     folder = tmp_path / "stack"
-    environment = {**os.environ, "DEV_STACK_DIR": str(folder), "DEV_CACHE_DIR": str(stack.cache)}
+    own = {"DEV_STACK_DIR": str(folder), "DEV_CACHE_DIR": str(stack.cache), "PRODUCER_PLUGIN_NAME": harness.PLUGIN}
+    environment = {**os.environ, **own}
     done = subprocess.run(
         [sys.executable, "-m", "dev.demo", "--seconds", "4"], env=environment, capture_output=True, text=True,
         timeout=150, check=False,

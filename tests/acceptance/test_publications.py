@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import psycopg
 import pytest
 
 from tests.harness import Command, Source, folded, wait_for
@@ -139,3 +140,17 @@ def test_by_an_administrator(source: Source, command: Command) -> None:
         assert f'the publication stays: DROP PUBLICATION "producer_{source.name}";' in dropped.stdout
     finally:
         source.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def test_all_tables_by_an_administrator(source: Source, command: Command) -> None:
+    """What `grants` prints breaks nobody's UPDATE either: it refuses as `run` does, then `run` takes what it made."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)", 'CREATE TABLE "Keyless" (id int)')
+    settings = {**PGOUTPUT, "publication.autocreate.mode": "all_tables", "table.include.list": "public.t"}
+    script = re.split(r"^-- The slot:.*$", command.run("grants", settings=settings).stdout, flags=re.MULTILINE)[0]
+    with pytest.raises(psycopg.errors.RaiseException, match=r'would fail: public\."Keyless"'):
+        source.execute(script)
+    assert source.rows("SELECT FROM pg_publication") == []
+    source.execute('ALTER TABLE "Keyless" REPLICA IDENTITY FULL', script, 'UPDATE "Keyless" SET id = 2')
+    done = command.run("run", "--once", settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert rows_match(source, command)

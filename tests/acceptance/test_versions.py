@@ -35,6 +35,9 @@ def test_the_server_is_one_that_we_test_on(source: Source, command: Command) -> 
     assert version["status"] == "ok"
     assert version["detail"].startswith(f"PostgreSQL {source.major()}.")
     assert any("public.t.v" in one["detail"] for one in found) is not source.prints_nan()
+    (other,) = [one["detail"] for one in found if one["name"] == "other plugin"]
+    there = harness.PLUGIN == "wal2json" or source.stack.wal2json_version
+    assert ("is installed and allowed too" in other) if there else (other == "wal2json is not installed here")
 
 
 def test_transactions_without_anything_for_us_move_the_slot(source: Source, command: Command) -> None:

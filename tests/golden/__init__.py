@@ -1,4 +1,5 @@
 """Rows as a real server gave them, with what became of them: one folder a case, named by its oddity.
 
-`make golden` captures them again; the difference is reviewed like code. tests/unit/test_golden.py replays them.
+Beside them `streams`: what pgoutput of each server version says of one history. `make golden` captures all again; the
+difference is reviewed like code. tests/unit/test_golden.py and test_golden_streams.py replay them.
 """

@@ -43,6 +43,8 @@ class Captured:
     lines: list[bytes]
     messages: list[bytes]
     """pgoutput's, of the same changes: what it said of the relation, and its rows."""
+    others: dict[int, list[bytes]]
+    """Those of other majors, by number, where they differ."""
 
     def save(self, folder: Path) -> None:
         """One thing a file; each is text, for a diff."""
@@ -51,7 +53,9 @@ class Captured:
         (folder / "relation.json").write_bytes(msgspec.json.format(relation) + b"\n")
         (folder / "records.jsonl").write_bytes(b"".join(record + b"\n" for record in self.records))
         (folder / "rows.copy").write_bytes(b"".join(self.lines))
-        (folder / "messages.hex").write_bytes(b"".join(message.hex().encode() + b"\n" for message in self.messages))
+        for major, messages in ((None, self.messages), *self.others.items()):
+            lines = [message.hex() + "\n" for message in messages]
+            (folder / _messages_of(major)).write_text("".join(lines))
 
     @classmethod
     def load(cls, folder: Path) -> Captured:
@@ -60,12 +64,23 @@ class Captured:
             relation=msgspec.json.decode((folder / "relation.json").read_bytes(), type=Relation),
             records=(folder / "records.jsonl").read_bytes().splitlines(),
             lines=(folder / "rows.copy").read_bytes().splitlines(keepends=True),
-            messages=[bytes.fromhex(line) for line in (folder / "messages.hex").read_text().splitlines()],
+            messages=_messages(folder / _messages_of(None)),
+            others={
+                int(path.stem.partition("-")[2]): _messages(path) for path in sorted(folder.glob(_messages_of("*")))
+            },
         )
 
 
+def _messages_of(major: int | str | None) -> str:
+    return "messages.hex" if major is None else f"messages-{major}.hex"
+
+
+def _messages(file: Path) -> list[bytes]:
+    return [bytes.fromhex(line) for line in file.read_text().splitlines()]
+
+
 def capture(reader: Reader, case: Case) -> Captured:
-    """Make the case's table, do what is done to it, and read it on both paths."""
+    """Make the case's table, do what is done to it, and read it on both paths; records where there is wal2json."""
     run = reader.connection.execute
     run(b'DROP SCHEMA IF EXISTS public, "int", "Q S" CASCADE; CREATE SCHEMA public')
     run(b"SET search_path = public")
@@ -75,7 +90,7 @@ def capture(reader: Reader, case: Case) -> Captured:
     for statement in case.done:
         run(statement.encode())
     run(b"SET search_path = ''")
-    records = reader.records(dict(case.options))
+    records = reader.records(dict(case.options)) if reader.plugin == "wal2json" else []
     relation = reader.relations()["public", case.table]
     lines = reader.lines(relation, relation.key[0])
     messages = reader.messages()
@@ -107,7 +122,9 @@ def _stable(relation: Relation, records: list[bytes], lines: list[bytes], messag
         ]
     for pattern, constant in _MOMENT:
         records = [re.sub(pattern, constant, record, count=1) for record in records]
-    return Captured(relation=msgspec.json.decode(whole, type=Relation), records=records, lines=lines, messages=messages)
+    return Captured(
+        relation=msgspec.json.decode(whole, type=Relation), records=records, lines=lines, messages=messages, others={}
+    )
 
 
 def outcome(build: dict[str, Any], captured: Captured) -> dict[str, Any]:
@@ -134,12 +151,14 @@ def _of_record(walk: Walk, record: bytes) -> dict[str, Any]:
     return _walked(walk, found)
 
 
-def told(build: dict[str, Any], captured: Captured) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def told(
+    build: dict[str, Any], captured: Captured, messages: list[bytes]
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """What becomes of pgoutput's rows: by the general path, and by the walker of tuples."""
     walk = Walk(build, captured.relation, ways=Ways(signed_oids=False))
     rewording = Rewording(lambda _told: captured.relation.primary or (), header=_HEADER)
     found = []
-    for message in captured.messages:
+    for message in messages:
         whole = tuples.framed(message, _LSN)
         for record in rewording.read(whole, _RECORD_HEAD):
             assert isinstance(record, bytes)

@@ -127,7 +127,7 @@ CASES = (
     Case("money-with-its-marks", "money", "'-1234567.89'"),
     Case("bits-drop-high-zeros", "bit(16)", "B'0000000100000000'"),
     Case("line-separator-u2028", "text", "E'a\\u2028b\\u2029c\\ufeff'"),
-    Case("control-characters", "text", "E'\\x01\\x02\\b\\t\\n\\v\\f\\r\\x1e\\x1f\\x7f'"),
+    Case("control-characters", "text", "E'\\x01\\x02\\b\\t\\n\\x0b\\f\\r\\x1e\\x1f\\x7f'"),
     Case("json-in-a-text", "text", """'{"a":"b\\u00e9\\n\\\\\\"","identity":[{"name":"x"}],"columns":[null]}'"""),
     Case("backslash-n", "text[]", "ARRAY['\\N', '\\', E'\\\\\\\\N', '\\.']"),
     Case(

@@ -31,6 +31,7 @@ from producer.source.wire import Server
 from tests import builds, tuples
 from tests.budget import examples
 from tests.connector import StillClock
+from tests.golden import stream
 from tests.golden.capture import FOLDER, Captured
 from tests.golden.cases import CASES
 
@@ -77,6 +78,7 @@ _TUPLES = [
     tuples.begin(), tuples.commit(), _TOLD, tuples.insert(7, [b"1", None]),
     tuples.update(7, [b"2", b"x"], [b"1", None]), tuples.delete(7, [b"1", None]), tuples.truncate(7),
     tuples.message("p", b"c"),
+    *(message for path in stream.FOLDER.glob("*.hex") for _, message in stream.load(path.stem)),
 ]  # fmt: skip
 
 

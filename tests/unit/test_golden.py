@@ -39,17 +39,18 @@ def test_a_case_becomes_what_it_became(name: str, build: str) -> None:
 @pytest.mark.parametrize("build", sorted(_BUILDS))
 @pytest.mark.parametrize("name", NAMES)
 def test_pgoutput_s_message_of_the_same_change_becomes_the_same(name: str, build: str) -> None:
-    """By both of its paths; but for what wal2json has lost, which is told."""
+    """By both of its paths, on each server; but for what wal2json has lost, which is told."""
     captured = Captured.load(FOLDER / name)
     expected = json.loads((FOLDER / name / "expected.json").read_text())["records"]
-    for record, (general, fast) in zip(expected, told(_BUILDS[build], captured), strict=True):
-        if record.get("suspects") or record.get("unreadable"):
-            # A value, or one that its column cannot hold.
-            assert general.get("code") == 1 or "refused" in general
-            assert not general.get("suspects")
-        else:
-            assert general == record
-        assert fast == {name: value for name, value in general.items() if name != "columns"}
+    for messages in (captured.messages, *captured.others.values()):
+        for record, (general, fast) in zip(expected, told(_BUILDS[build], captured, messages), strict=True):
+            if record.get("suspects") or record.get("unreadable"):
+                # A value, or one that its column cannot hold.
+                assert general.get("code") == 1 or "refused" in general
+                assert not general.get("suspects")
+            else:
+                assert general == record
+            assert fast == {name: value for name, value in general.items() if name != "columns"}
 
 
 def _plain(schema: Any) -> Any:

@@ -117,6 +117,8 @@ class SourceChecks:
         right, walsender = plugin.walsender(connection, self._at, self._platform, streams=self._streams)
         yield right
         tried: list[Finding] = []
+        # pgoutput is part of the server, unless it is hidden from us that it is not allowed.
+        other: plugin.Standing | None = "usable" if name != "pgoutput" and not allowed.hidden else None
         if walsender is None:
             yield self._route(connection, None)
         else:
@@ -131,9 +133,11 @@ class SourceChecks:
                     and allowed.allows(name)
                 ):
                     tried += plugin.tried(walsender, self._at, name, allowed, self._platform)
+                    if name == "pgoutput" and allowed.allows("wal2json"):
+                        other = plugin.standing(walsender, "wal2json")
         yield from tried or [plugin.untried(name, streams=self._streams)]
         prints_nan = plugin.prints_nan(tried)
-        yield from plugin.losses(release, name, allowed, prints_nan)
+        yield from plugin.losses(release, name, allowed, prints_nan, other)
         yield from preflight.messages(release, self._settings)
         if prints_nan is False:
             yield from plugin.hidden_numbers(self.relations)

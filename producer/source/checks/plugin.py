@@ -6,6 +6,8 @@ Room: source (IO: PostgreSQL). PostgreSQL manual, "Streaming Replication Protoco
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Literal
 
 import psycopg
 from psycopg import sql
@@ -24,6 +26,7 @@ _OLDER = "older than"
 _REFUSED = "may not be used as an output plugin"
 # Options of wal2json, and the release that brought each: nothing else tells its version.
 _BROUGHT = (("numeric-data-types-as-string", "2.6"), ("include-empty-transaction", "2.7"))
+Standing = Literal["usable", "absent", "refused"]
 _MAY_REPLICATE = b"SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
 
 
@@ -66,16 +69,10 @@ def walsender(
 def tried(walsender: Connection, at: Server, plugin: str, found: Allowed, platform: Platform) -> Iterator[Finding]:
     """Make a temporary slot with the plugin; ask wal2json for its release, which leaves the session in its stream."""
     name: Name = "plugin"
-    probe = f"producer_probe_{walsender.info.backend_pid}"
     installed = f"{plugin} is installed and allowed"
     try:
         with explained(at, f"trying the plugin {plugin}"):
-            walsender.execute(f"SET lock_timeout = '{_WAIT}'".encode())
-            walsender.execute(
-                sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL {} NOEXPORT_SNAPSHOT").format(
-                    sql.Identifier(probe), sql.Identifier(plugin)
-                )
-            )
+            _probe(walsender, plugin)
     except PostgresUnavailable as error:
         yield Finding(name=name, status="warning", detail=f"not tried: {error.message}", remedy=error.remedy)
     except ProducerError as error:
@@ -90,7 +87,37 @@ def tried(walsender: Connection, at: Server, plugin: str, found: Allowed, platfo
     else:
         yield Finding(name=name, status="ok", detail=installed)
         if plugin == "wal2json":
-            yield from _release(walsender, probe)
+            yield from _release(walsender)
+
+
+def standing(walsender: Connection, plugin: str) -> Standing | None:
+    """Of the other plugin, behind `tried`: the server loads it before it makes a slot. None: that does not tell."""
+    try:
+        with suppress(psycopg.errors.UndefinedObject):
+            # It may have the last free place.
+            walsender.execute(sql.SQL("DROP_REPLICATION_SLOT {}").format(_probe_name(walsender)))
+        _probe(walsender, plugin)
+    except psycopg.errors.UndefinedFile:
+        return "absent"
+    except psycopg.errors.LockNotAvailable:
+        return "usable"
+    except psycopg.Error as error:
+        return "refused" if _REFUSED in str(error) else None
+    return "usable"
+
+
+def _probe(walsender: Connection, plugin: str) -> None:
+    """Make a slot that is gone with its session, or is refused; it waits for open transactions, not for long."""
+    walsender.execute(f"SET lock_timeout = '{_WAIT}'".encode())
+    walsender.execute(
+        sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL {} NOEXPORT_SNAPSHOT").format(
+            _probe_name(walsender), sql.Identifier(plugin)
+        )
+    )
+
+
+def _probe_name(walsender: Connection) -> sql.Identifier:
+    return sql.Identifier(f"producer_probe_{walsender.info.backend_pid}")
 
 
 def untried(plugin: str, *, streams: bool) -> Finding:
@@ -105,10 +132,10 @@ def untried(plugin: str, *, streams: bool) -> Finding:
     )
 
 
-def _release(walsender: Connection, probe: str) -> Iterator[Finding]:
+def _release(walsender: Connection) -> Iterator[Finding]:
     """What its options tell: START with all of them names the first that it does not know."""
     options = sql.SQL(", ").join(sql.SQL("{} '0'").format(sql.Identifier(option)) for option, _ in _BROUGHT)
-    statement = sql.SQL("START_REPLICATION SLOT {} LOGICAL 0/0 ({})").format(sql.Identifier(probe), options)
+    statement = sql.SQL("START_REPLICATION SLOT {} LOGICAL 0/0 ({})").format(_probe_name(walsender), options)
     result = walsender.pgconn.exec_(statement.as_bytes(walsender))
     unknown = [release for option, release in _BROUGHT if option.encode() in result.error_message]
     if unknown or result.status == ExecStatus.COPY_BOTH:
@@ -122,16 +149,22 @@ def prints_nan(findings: Iterable[Finding]) -> bool | None:
     return not any(f"{_OLDER} 2.6" in detail for detail in told) if told else None
 
 
-def losses(version: int, plugin: str, found: Allowed, prints_nan: bool | None) -> Iterator[Finding]:
-    """What each plugin loses on this server."""
+def losses(
+    version: int, plugin: str, found: Allowed, prints_nan: bool | None, other: Standing | None
+) -> Iterator[Finding]:
+    """What each plugin loses on this server; `other` is how the one that is not ours stands there, if that is known."""
     for one in plugins.plugins(version, found, prints_nan=prints_nan):
         words = "; ".join(one.loses) or "nothing"
         if one.name == plugin:
             yield Finding(name="plugin loses", status="ok", detail=f"{one.name}: {words}")
-        elif one.usable:
-            yield Finding(name="other plugin", status="ok", detail=f"{one.name} is allowed too, and loses: {words}")
-        else:
-            yield Finding(name="other plugin", status="ok", detail=f"{one.name} is not allowed here")
+            continue
+        told = {
+            "usable": f"{one.name} is installed and allowed too, and loses: {words}",
+            "absent": f"{one.name} is not installed here",
+            "refused": f"{one.name} is not allowed here",
+            None: f"whether {one.name} could be used here was not tried; it loses: {words}",
+        }[other if one.usable else "refused"]
+        yield Finding(name="other plugin", status="ok", detail=told)
 
 
 def hidden_numbers(relations: Iterable[Relation]) -> Iterator[Finding]:

@@ -141,18 +141,19 @@ HAS_IDENTITY = """\
        AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))"""
 """SQL: whether the table `c`, a row of pg_class, logs the old rows of its updates and deletes."""
 
-_BARE = f"""
+BARE = f"""
 SELECT n.nspname::text AS schema, c.relname::text AS name
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
    AND NOT {HAS_IDENTITY}
  ORDER BY 1, 2
 """
+"""SQL: schema and name of all the database's tables whose updates and deletes fail once they are published."""
 
 
 def without_identity(connection: Connection) -> list[tuple[str, str]]:
-    """Schema and name of all the database's tables whose updates and deletes fail once they are published."""
-    return [(row.schema, row.name) for row in _rows(connection, _BARE)]
+    """What `BARE` finds."""
+    return [(row.schema, row.name) for row in _rows(connection, BARE)]
 
 
 # One line for each table that is still there, and one for the publications themselves.

@@ -35,7 +35,9 @@ def refused(
     `leaves` are the partitions' names by OID, `skipped` the operations that are not to be sent.
     """
     main, inserts = found.get(names.main), found.get(names.inserts)
-    if main is None and mode == "disabled":
+    roots = [one.table for one in tables if one.table.partitioned and not _in(main, one.table)]
+    unnamed = version < ROOTS_SINCE and bool(roots) and not (main is None and mode == "all_tables")
+    if main is None and mode == "disabled" and not unnamed:
         # As we would make them: a table without identity has its inserts alone published, or its updates would fail.
         harmless = [one for one in tables if not (one.whole and one.bare)]
         made = steps(found, names, "filtered", harmless, new_slot=True)
@@ -47,13 +49,14 @@ def refused(
     for publication, needed in ((main, frozenset(OPERATIONS)), (inserts, frozenset("ct"))):
         if publication is not None:
             yield from _narrow(publication, tables, leaves, needed - skipped)
-    roots = [one.table for one in tables if one.table.partitioned and not _in(main, one.table)]
-    if version < ROOTS_SINCE and roots and not (main is None and mode == "all_tables"):
+    if unnamed:
+        # One that is there cannot become one of all tables.
         whole = "publication.autocreate.mode=all_tables publishes partitions too, as a superuser; or "
         yield ServerNotReady(
             f"PostgreSQL {version // 10000} cannot publish a partitioned table by its root, as 13 and later can: "
             f"{_named(roots)}",
-            remedy=(whole if version >= PARTITION_ROOT_SINCE else "") + "leave the table out with table.exclude.list",
+            remedy=(whole if version >= PARTITION_ROOT_SINCE and main is None else "")
+            + "leave the table out with table.exclude.list",
         )
         return
     yield from _uncovered(found, names, mode, tables, planned, version)

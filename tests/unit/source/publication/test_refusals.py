@@ -107,6 +107,12 @@ def test_partitioned_tables_of_old_servers() -> None:
     assert "PostgreSQL 12 cannot publish a partitioned table" in error.message
     assert "all_tables" in error.remedy
     assert _refused(tables=[root], mode="all_tables", version=120000) == []
+    for mode in ("disabled", "no_tables"):
+        (error,) = _refused(tables=[wanted(2), root], mode=mode, version=120000)
+        assert "TABLE ONLY" not in error.remedy, "the server refuses to add it"
+        assert "all_tables" in error.remedy
+    (error,) = _refused(publication("p"), tables=[root], mode="disabled", version=120000)
+    assert "all_tables" not in error.remedy, "with that mode, one that is there is used as it is"
     (error,) = _refused(tables=[root], version=110000)
     assert "all_tables" not in error.remedy, "they are not captured there at all"
     assert _refused(publication("p", all_tables=True), tables=[root], version=120000) == []
