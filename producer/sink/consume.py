@@ -63,9 +63,19 @@ class LogReader:
 
     def topics(self) -> dict[str, list[int]]:
         """Every topic's partitions."""
+        return self._asked(None)
+
+    def partitions(self, topic: str) -> list[int]:
+        """The topic's partitions; none where Kafka does not show it.
+
+        The client knows their leaders from then on: one that is set to read before finds out after half a second.
+        """
+        return self._asked(topic).get(topic, [])
+
+    def _asked(self, topic: str | None) -> dict[str, list[int]]:
         serve = (lambda: None) if self.assigned else (lambda: self._consumer.poll(0))
-        metadata = ask_cluster(self._consumer, self._complaints, serve, self._request_s)
-        return {name: sorted(topic.partitions) for name, topic in metadata.topics.items()}
+        metadata = ask_cluster(self._consumer, self._complaints, serve, self._request_s, topic)
+        return {name: sorted(found.partitions) for name, found in metadata.topics.items()}
 
     def watermarks(self, partitions: Sequence[Place]) -> dict[Place, tuple[int, int]]:
         """The first offset and the end of each; under read_committed the last stable offset is the end."""
@@ -159,6 +169,7 @@ def read_to_end(
     found = watermarks(config, topic, timeout_s, stable=stable)
     reader = LogReader({**_SMALL, **config, "isolation.level": "read_committed"}, timeout_s)
     try:
+        reader.partitions(topic)
         reader.add(found, from_beginning=True)
         records: list[RawRecord] = []
         while reader.behind:
@@ -201,7 +212,10 @@ class Follower:
             OperatorError: the topic is not there, or not for us.
             KafkaUnavailable: nothing came for `stall_s`, and the end was not reached.
         """
-        self._reader.aim(watermarks(self._config, self._topic, self._stall_s))
+        found = watermarks(self._config, self._topic, self._stall_s)
+        if not self._reader.assigned:
+            self._reader.partitions(self._topic)
+        self._reader.aim(found)
         came_at = time.monotonic()
         while self._reader.behind:
             records = list(self._reader.poll(to_end=not beyond))
@@ -233,7 +247,7 @@ def watermarks(
     level = "read_committed" if stable else "read_uncommitted"
     probe = LogReader({**config, "isolation.level": level}, timeout_s)
     try:
-        partitions = probe.topics().get(topic)
+        partitions = probe.partitions(topic)
         if not partitions:
             # Not to be taken for an empty one: a stored position would seem not to be there.
             raise OperatorError(

@@ -39,9 +39,13 @@ _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 def ask_cluster(
-    client: Producer | Consumer, complaints: Complaints, serve: Callable[[], object], timeout_s: float
+    client: Producer | Consumer,
+    complaints: Complaints,
+    serve: Callable[[], object],
+    timeout_s: float,
+    topic: str | None = None,
 ) -> ClusterMetadata:
-    """Brokers and topics, as the cluster tells them now.
+    """Brokers and topics, or one topic, as the cluster tells them now.
 
     Asked in turns that grow: while it waits for an answer, a client keeps a refused login to
     itself; `serve` lets it complain.
@@ -55,7 +59,7 @@ def ask_cluster(
     while True:
         left = deadline - time.monotonic()
         try:
-            metadata: ClusterMetadata = client.list_topics(timeout=max(_TURN_SECONDS, min(turn, left)))
+            metadata: ClusterMetadata = client.list_topics(topic, timeout=max(_TURN_SECONDS, min(turn, left)))
         except KafkaException as error:
             serve()
             if complaints.fatal is not None:
