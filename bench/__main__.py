@@ -9,7 +9,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -55,16 +55,22 @@ def main() -> int:
                 progress(f"{', '.join(workload.names)}: {workload.about}")
                 results += workload.run(bench)
                 sys.stdout.flush()
+                # An hour's figures are not lost with the last of them.
+                _write(results, arguments, found)
         if others:
             results = peers.against(results, others, ours)
     except KeyboardInterrupt:
         print("interrupted; the databases, slots and topics are gone", file=sys.stderr)
         return 130
     print(_MEASURED)
-    marked = [{**result, "scale": arguments.scale, "machine": found} for result in results]
-    arguments.results.write_text(json.dumps(marked, indent=2) + "\n")
+    _write(results, arguments, found)
     print(f"written to {arguments.results}")
     return 0
+
+
+def _write(results: Sequence[Result], arguments: argparse.Namespace, found: Mapping[str, object]) -> None:
+    marked = [{**result, "scale": arguments.scale, "machine": found} for result in results]
+    arguments.results.write_text(json.dumps(marked, indent=2) + "\n")
 
 
 def _arguments() -> argparse.Namespace:

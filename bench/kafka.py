@@ -18,7 +18,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 from dev.stack import Stack
 
 _SECONDS = 30.0
-_NOT_LED_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
+_NOT_LED_YET = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    # A broker that stood still leads anew.
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+)
 # A client that ends with an event unserved would tell it, at each count.
 _QUIET = "3"
 
