@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 
 _ROOT = Path(__file__).resolve().parent.parent
 _RESULTS = _ROOT / "bench" / "results.json"
-_OURS = "pg-producer"
 _BLUE, _GREY = "#2f81f7", "#8b949e"
+_OURS = {"pg-producer": _BLUE, "pg-producer-pgoutput": "#79c0ff"}
 _PEERS = ("#d29922", "#db6d28", "#bf4b8a", "#2da44e", "#a371f7")
-_LIMITS = ("pg_recvlogical", "copy", "produce")
+_LIMITS = ("pg_recvlogical", "pg_recvlogical-pgoutput", "copy", "produce")
 # Stands for the page's colour while matplotlib draws.
 _INK = "#123456"
 _STYLE = "<style>svg{color:#24292f}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}</style>"
@@ -77,7 +77,7 @@ def _bars(axes: Axes, results: Sequence[Result], values: Sequence[float], text: 
     systems = [result["system"] for result in results]
     peers = [system for system in systems if system not in (_OURS, *_LIMITS)]
     colours = [
-        _BLUE if system == _OURS else _GREY if system in _LIMITS else _PEERS[peers.index(system) % len(_PEERS)]
+        _OURS.get(system) or (_GREY if system in _LIMITS else _PEERS[peers.index(system) % len(_PEERS)])
         for system in systems
     ]
     bars = axes.barh(systems, values, color=colours)
@@ -106,7 +106,7 @@ def _growth(results: Sequence[Result]) -> Figure | None:
         for axes, (measure, unit, title) in zip(row, measures, strict=True):
             for system in dict.fromkeys(result["system"] for result in points):
                 own = sorted((result[by], result[measure] / unit) for result in points if result["system"] == system)
-                colour = _BLUE if system == _OURS else _GREY
+                colour = _OURS.get(system, _GREY)
                 axes.plot(*zip(*own, strict=True), marker="o", color=colour, label=system)
             axes.set_xscale("log")
             axes.set_ylim(bottom=0)
