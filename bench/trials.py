@@ -20,7 +20,7 @@ from bench.rounds import Rounds, progress, turns
 from bench.systems import Drains, Snapshots, System
 from bench.systems.pg_producer import PgProducer, PgProducerTuples
 from bench.systems.pg_recvlogical import PgRecvlogical, PgRecvlogicalTuples
-from bench.tables import insert_orders, orders
+from bench.tables import TOAST, insert_orders, load_documents, orders
 from bench.workloads import Bench
 from bench.workloads.streams import Stream, drained, inserts, round_robin
 from dev.install import PG_BIN
@@ -234,6 +234,14 @@ def _trials(stack: Stack) -> dict[str, Callable[[Bench], list[Result]]]:
         "compression": _streams(
             _INSERTS,
             *(Variant(each, {"producer.override.compression.type": each}) for each in ("zstd", "snappy", "none")),
+        ),
+        "toast": _streams(
+            Stream("trial", 4_000, ("documents",), TOAST, load_documents),
+            *(Variant(each, {"producer.override.compression.type": each}) for each in ("zstd", "snappy", "none")),
+        ),
+        "linger": _streams(
+            round_robin("trial", 1000, 600_000),
+            *(Variant(f"{each} ms", {"producer.override.linger.ms": str(each)}) for each in (50, 1000, 2000)),
         ),
         "socket": _streams(_INSERTS, Variant("unix socket", {"database.hostname": socket})),
         "gc": _streams(
