@@ -75,7 +75,7 @@ def _rates(results: Sequence[Result]) -> Figure | None:
 
 def _bars(axes: Axes, results: Sequence[Result], values: Sequence[float], text: str) -> None:
     systems = [result["system"] for result in results]
-    peers = [system for system in systems if system not in (_OURS, *_LIMITS)]
+    peers = [system for system in systems if system not in (*_OURS, *_LIMITS)]
     colours = [
         _OURS.get(system) or (_GREY if system in _LIMITS else _PEERS[peers.index(system) % len(_PEERS)])
         for system in systems

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import cast
 
-from bench.database import Backlog, Database
+from bench.database import Backlog, Database, backlog
 from bench.machine import machine, started
 from bench.measure import Cost, run
 from bench.report import Result, compared
@@ -20,6 +20,7 @@ from bench.rounds import Rounds, progress, turns
 from bench.systems import Drains, Snapshots, System
 from bench.systems.pg_producer import PgProducer, PgProducerTuples
 from bench.systems.pg_recvlogical import PgRecvlogical, PgRecvlogicalTuples
+from bench.systems.produce import Produce
 from bench.tables import TOAST, insert_orders, load_documents, orders
 from bench.workloads import Bench
 from bench.workloads.streams import Stream, drained, inserts, round_robin
@@ -33,6 +34,11 @@ _ONE_BY_ONE = (
     "T.run = lambda self, get, most, most_bytes: run(self, get, 1, most_bytes)"
 )
 _ORDERS_COLUMNS = "id, customer, status, quantity, amount, reference, note, created, updated, tags, extra"
+
+
+def _identifier(name: str) -> str:
+    """What a slot or a topic may bear of a trial's name."""
+    return "".join(filter(str.isalnum, name))
 
 
 class Variant(PgProducer):
@@ -54,7 +60,7 @@ class Variant(PgProducer):
         """A server's setting, `name=value`, for the sessions of this variant."""
         self._only = only
         """The number of the only table that it reads; -1: it reads all."""
-        self._id = "".join(character for character in name if character.isalnum())
+        self._id = _identifier(name)
 
     def topics(self, database: Database) -> list[str]:
         """With a prefix of its own."""
@@ -130,7 +136,7 @@ class Options(PgRecvlogical):
         self._options = {key.replace("_", "-"): value for key, value in options.items()}
 
     def _slot(self, database: Database) -> str:
-        return f"{database.name}_{''.join(filter(str.isalnum, self.name)).lower()}"
+        return f"{database.name}_{_identifier(self.name).lower()}"
 
     def drain(self, backlog: Backlog) -> Cost:
         """Up to the backlog's end."""
@@ -159,7 +165,7 @@ class TupleOptions(PgRecvlogicalTuples):
         return super()._asked(database) | self._options
 
     def _slot(self, database: Database) -> str:
-        return f"{database.name}_{''.join(filter(str.isalnum, self.name)).lower()}"
+        return f"{database.name}_{_identifier(self.name).lower()}"
 
 
 @dataclass(slots=True)
@@ -182,6 +188,23 @@ def _streams(stream: Stream, *variants: Drains, product: System | None = None) -
         # The product last: it is attached first, and what reads a copy of its slot after it.
         systems = cast("tuple[System, ...]", (*variants, product or PgProducer()))
         (rounds,) = drained(replace(bench, systems=systems), [stream], limit=False)
+        return compared(rounds)
+
+    return trial
+
+
+def _ready(stream: Stream) -> Callable[[Bench], list[Result]]:
+    """What the product made of a stream, produced and acked again without a database: Kafka's own limit."""
+
+    def trial(bench: Bench) -> list[Result]:
+        rounds, system = Rounds("ready bytes", bench.events(stream.events)), PgProducer()
+        with bench.database(stream.tables) as database:
+            database.execute(*stream.make)
+            system.attach(database)
+            system.drain(backlog(database, rounds.events, stream.load))
+            produce = Produce(system)
+            while bench.wants(rounds):
+                rounds.done.append({produce.name: produce.snapshot(database, rounds.events)})
         return compared(rounds)
 
     return trial
@@ -235,10 +258,7 @@ def _trials(stack: Stack) -> dict[str, Callable[[Bench], list[Result]]]:
             _INSERTS,
             *(Variant(each, {"producer.override.compression.type": each}) for each in ("zstd", "snappy", "none")),
         ),
-        "toast": _streams(
-            Stream("trial", 4_000, ("documents",), TOAST, load_documents),
-            *(Variant(each, {"producer.override.compression.type": each}) for each in ("zstd", "snappy", "none")),
-        ),
+        "ready": _ready(Stream("trial", 4_000, ("documents",), TOAST, load_documents)),
         "linger": _streams(
             round_robin("trial", 1000, 600_000),
             *(Variant(f"{each} ms", {"producer.override.linger.ms": str(each)}) for each in (50, 1000, 2000)),
