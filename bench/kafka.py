@@ -24,6 +24,8 @@ _NOT_LED_YET = (
     # A broker that stood still leads anew.
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
+    # librdkafka's own: nobody leads any of them, as after a broker that stood still.
+    KafkaError._NOENT,  # noqa: SLF001 (its name)
 )
 # A client that ends with an event unserved would tell it, at each count.
 _QUIET = "3"
@@ -55,6 +57,8 @@ def ends(stack: Stack, topics: Sequence[str]) -> dict[tuple[str, int], int]:
             # Many topics that were made just now: the broker leads a partition a moment later than it says.
             if error.args[0].code() not in _NOT_LED_YET or time.monotonic() > deadline:
                 raise
+            # Or the client goes on with the leaders that it heard of.
+            admin.list_topics(timeout=_SECONDS)
 
 
 @contextlib.contextmanager

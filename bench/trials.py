@@ -261,7 +261,7 @@ def _trials(stack: Stack) -> dict[str, Callable[[Bench], list[Result]]]:
         "ready": _ready(Stream("trial", 4_000, ("documents",), TOAST, load_documents)),
         "linger": _streams(
             round_robin("trial", 1000, 600_000),
-            *(Variant(f"{each} ms", {"producer.override.linger.ms": str(each)}) for each in (50, 1000, 2000)),
+            *(Variant(f"{each} ms", {"producer.override.linger.ms": str(each)}) for each in (500, 2000, 4000)),
         ),
         "socket": _streams(_INSERTS, Variant("unix socket", {"database.hostname": socket})),
         "gc": _streams(

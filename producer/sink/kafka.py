@@ -51,7 +51,7 @@ def producer_config(
         "partitioner": "murmur2_random",
         # How long a stream that is behind gathers a batch: many tables are many partitions. One that is caught
         # up is not kept waiting: the pipeline flushes.
-        "linger.ms": 500,
+        "linger.ms": 1000,
         "compression.type": "lz4",
         "queue.buffering.max.messages": _MOST,
         "queue.buffering.max.kbytes": _MOST,

@@ -25,7 +25,7 @@ def test_order_and_durability_come_first() -> None:
         "enable.idempotence": True,
         "message.timeout.ms": 0,
         "partitioner": "murmur2_random",
-        "linger.ms": 500,
+        "linger.ms": 1000,
         "compression.type": "lz4",
         "queue.buffering.max.messages": 2**31 - 1,
         "queue.buffering.max.kbytes": 2**31 - 1,
