@@ -34,6 +34,13 @@ def lost(stored: Offset | None, identity: Identity, found: Slot | None, name: st
     moved = ""
     if identity.timeline != stored.timeline:
         moved = f"; the server was promoted since (timeline {stored.timeline}, now {identity.timeline})"
+    if found is None and stored.slot != name:
+        return SlotLost(
+            f"the stored position {stored.lsn} belongs to the replication slot {stored.slot}, and there is no slot "
+            f"{name}{moved}",
+            remedy=f"set slot.name={stored.slot} again, if that slot is still there: it has what follows. Else "
+            + slot.RECOVER,
+        )
     if found is None:
         without = ", and the slot did not come with it: see slot.failover" if moved else ""
         return SlotLost(

@@ -57,6 +57,13 @@ def test_the_slot(found: Slot | None, words: str) -> None:
     assert words in told(found=found)
 
 
+def test_another_name() -> None:
+    """`slot.name` was changed: the old slot may well be there."""
+    renamed = replace(STORED, slot="before")
+    assert "belongs to the replication slot before, and there is no slot s" in told(renamed, found=None)
+    assert told(renamed) == "", "a copy of it, as docs/plugins.md makes one"
+
+
 def test_full_table_runs_leave_no_slot() -> None:
     """What was changed since the last one is in none, be one there or not."""
     for found in (None, SLOT):
