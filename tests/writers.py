@@ -42,6 +42,8 @@ class Writers:
     def _work(self, chance: random.Random) -> None:
         try:
             with self._source.connect() as connection:
+                # They lock in any order: by default all of them would stand still for a second again and again.
+                connection.execute("SET deadlock_timeout = '20ms'")
                 while not self._stop.is_set():
                     self._transaction(connection, chance)
         except psycopg.Error as error:

@@ -38,6 +38,9 @@ def test_a_good_set_up(source: Source, command: Command) -> None:
     since = time.monotonic()
     found = checked(command, 0)
     assert time.monotonic() - since < 30, "on a machine that is busy with other tests"
+    # Others' transactions keep a slot from being made, and its plugin from being asked for its version.
+    while "would wait for open transactions" in found["plugin"]["detail"] and time.monotonic() - since < 60:
+        found = checked(command, 0)
     assert not lines(found, "failed")
     # Others may have one open on this server.
     assert lines(found, "warning") <= {"open transactions"}
