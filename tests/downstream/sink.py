@@ -18,11 +18,14 @@ from tests.harness import Command, Source, wait_for
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "downstream.md"
 _NOT_FOUND = 404
-# Only to make the tests quick: what is new is seen at once, one connection is enough.
+# Only to make the tests quick: what is new is seen at once. Its pool grows by 32 sessions at a time by default, and once
+# took all 200 that the server has for every test.
 _QUICK = {
     "consumer.override.metadata.max.age.ms": "300",
     "consumer.override.fetch.max.wait.ms": "50",
     "connection.pool.min_size": "1",
+    "connection.pool.max_size": "4",
+    "connection.pool.acquire_increment": "1",
 }
 
 
