@@ -18,8 +18,8 @@ from tests.harness import Command, Source, wait_for
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "downstream.md"
 _NOT_FOUND = 404
-# Only to make the tests quick: what is new is seen at once. Its pool grows by 32 sessions at a time by default, and once
-# took all 200 that the server has for every test.
+# What is new is seen at once, or the tests were slow. Its pool grows by 32 sessions at a time by default, and once took
+# all 200 that the server has for every test.
 _QUICK = {
     "consumer.override.metadata.max.age.ms": "300",
     "consumer.override.fetch.max.wait.ms": "50",
