@@ -18,9 +18,9 @@ from tests.harness import Command, Source, wait_for
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "downstream.md"
 _NOT_FOUND = 404
-# What is new is seen at once, or the tests were slow. Its pool grows by 32 sessions at a time by default, and once took
-# all 200 that the server has for every test.
-_QUICK = {
+# What is new is seen at once. By default the pool grows by 32 sessions at a time; it took all 200 that the server has
+# for every test.
+_IN_TESTS = {
     "consumer.override.metadata.max.age.ms": "300",
     "consumer.override.fetch.max.wait.ms": "50",
     "connection.pool.min_size": "1",
@@ -59,7 +59,7 @@ class Sink:
             "connection.password": self._stack.postgres_password,
             "key.converter.apicurio.registry.url": registry,
             "value.converter.apicurio.registry.url": registry,
-            **_QUICK,
+            **_IN_TESTS,
             **{key.replace("_", "."): value for key, value in settings.items()},
         }
         call(f"{self._url}/config", "PUT", document)
