@@ -45,6 +45,8 @@ _log = observe.logger("producer.stream")
 
 _SETTLE_SECONDS = 30.0
 _STOP_SECONDS = 8.0
+# Whoever waits longer than this for an end is told why.
+_SILENT_SECONDS = 1.0
 _STATUS_SHARE = 3
 _STORE_SECONDS = 3.0
 # For an answer beside the stream, where the server has no patience of its own.
@@ -247,7 +249,9 @@ class StreamSession:
 
     def _settle(self, progress: Progress, stream: ReplicationStream) -> None:
         """Nothing more is read: wait for the acks, write the position, confirm it."""
-        deadline = self._clock.monotonic() + (_SETTLE_SECONDS if not self._stop.requested else _STOP_SECONDS)
+        since = self._clock.monotonic()
+        deadline = since + (_SETTLE_SECONDS if not self._stop.requested else _STOP_SECONDS)
+        told = False
         # What was tracked last, a keep-alive perhaps, is not looked at yet.
         progress.end()
         # A transaction that was cut off stays open: what of it is acked comes again.
@@ -256,7 +260,11 @@ class StreamSession:
             progress.step()
             if progress.failure is not None:
                 raise map_kafka_error(progress.failure, "delivering records")
-            if self._stop.expired() or self._clock.monotonic() > deadline:
+            now = self._clock.monotonic()
+            if self._stop.requested and not told and now - since > _SILENT_SECONDS:
+                told = True
+                _log.info("waiting for Kafka's acks before we end; a second signal ends at once")
+            if self._stop.expired() or now > deadline:
                 raise KafkaUnavailable(
                     "Kafka did not ack in time; what is unconfirmed comes again at the next start",
                     remedy="are the brokers up? nothing is lost",
