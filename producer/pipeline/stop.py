@@ -10,7 +10,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from producer import observe
 from producer.clock import Clock
@@ -22,6 +21,7 @@ _log = observe.logger("producer.stop")
 _SECONDS = 8.0
 # A call that waits for a server without a limit of its own (a query, a lock) does not keep us longer than this.
 _LAST_SECONDS = 9.3
+_COMPLAINT_SECONDS = 0.2
 
 
 class Stopped(Exception):
@@ -38,9 +38,17 @@ class Stop:
         self.requested = False
 
     def listen(self) -> None:
-        """Take the process's signals."""
+        """Take the process's signals, in a thread of their own.
+
+        The main thread may stand in a call of a driver that lets no handler run before a frozen server answers.
+        """
+        heard, written = os.pipe()
+        os.set_blocking(written, False)
+        signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+            # What has a handler is written to the pipe.
+            signal.signal(number, lambda _number, _frame: None)
+        _aside(lambda: self._hear(heard))
 
     def expired(self) -> bool:
         """True when the time for an orderly stop is over."""
@@ -53,28 +61,38 @@ class Stop:
 
     @contextmanager
     def interrupts(self, call: Callable[[], None]) -> Iterator[None]:
-        """What is waited for inside may take for ever: told to stop, `call` cuts it short."""
+        """What is waited for inside may take for ever: told to stop, `call` cuts it short, from another thread."""
         self._interrupt = call
         try:
             yield
         finally:
             self._interrupt = None
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.requested:
-            os._exit(128 + number)
-        self.request()
-        last = threading.Timer(_LAST_SECONDS, _give_up)
-        last.daemon = True
-        last.start()
-        if self._interrupt is not None:
-            self._interrupt()
+    def _hear(self, heard: int) -> None:
+        while numbers := os.read(heard, 1):
+            if self.requested:
+                os._exit(128 + numbers[0])
+            self.request()
+            for seconds, call in ((_LAST_SECONDS, _complain), (_LAST_SECONDS + _COMPLAINT_SECONDS, _give_up)):
+                last = threading.Timer(seconds, call)
+                last.daemon = True
+                last.start()
+            if self._interrupt is not None:
+                _aside(self._interrupt)
 
 
-def _give_up() -> None:
-    """End at once: a server does not answer, and nobody knows when it will."""
+def _aside(call: Callable[[], None]) -> None:
+    """Call it beside what goes on, for as long as that does."""
+    threading.Thread(target=call, daemon=True).start()
+
+
+def _complain() -> None:
     _log.error(
         "told to stop, and a server does not answer",
         remedy="is it frozen, or is a table locked? nothing is lost: what is unconfirmed comes again at the next start",
     )
+
+
+def _give_up() -> None:
+    """End at once, also where whoever reads our log has stopped: nobody knows when it would be over."""
     os._exit(Verdict.RETRY.value)

@@ -6,9 +6,11 @@ Protocol".
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
+import psycopg
 from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
@@ -20,6 +22,7 @@ from producer.source.wire import Connection, Server, explained
 
 # A transaction that stays open makes the creation wait; an orphaned prepared one, for ever.
 _CREATE_LOCK_TIMEOUT = "90s"
+_CANCEL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,12 @@ def create(replication: Connection, server: Server, name: str, plugin: str, *, f
             ) from error
     _, point, snapshot, _ = cast("tuple[str, str, str, str]", row)
     return NewSlot(consistent_point=Lsn.parse(point), snapshot_name=snapshot)
+
+
+def cut_short(replication: Connection) -> None:
+    """End the making of a slot, from another thread; where the server does not answer, nothing is done."""
+    with suppress(psycopg.Error):
+        replication.cancel_safe(timeout=_CANCEL_SECONDS)
 
 
 def await_reader_gone(connection: Connection, name: str, clock: Clock) -> None:

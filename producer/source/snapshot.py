@@ -29,7 +29,7 @@ Found = Literal["same", "changed", "busy", "gone"]
 class TableReader:
     """One session under the snapshot: copies one table after the other.
 
-    Used from one thread: `begin` blocks shortly, `get`, `take_in` and `rows` never do.
+    Used from one thread: `begin`, `get`, `take_in` and `rows` do not wait for the server.
     """
 
     def __init__(self, connection: Connection, server: Server, snapshot_name: str | None = None) -> None:
@@ -37,8 +37,8 @@ class TableReader:
         self.connection = connection
         """Asked here, what takes the table's lock does not stand in line behind those who wait for ours."""
         self._server = server
-        self.get: Callable[[int], tuple[int, memoryview]] = connection.pgconn.get_copy_data
-        """The driver's own: size and row, 0 when none has come, -1 behind the last."""
+        self.get: Callable[[int], tuple[int, memoryview]] = self._first
+        """As the driver's own, which it soon is: size and row, 0 when none has come, -1 behind the last."""
         self.fileno = connection.fileno()
         self.table: Table | None = None
         self.filenode: int | None = None
@@ -89,11 +89,27 @@ class TableReader:
             sql.SQL(", ").join(sql.Identifier(column.name) for column in relation.read_columns),
             own if select is None else subselect(select),
         )
+        # The server answers with its first bufferful of rows: a plan that finds them late may take for ever.
+        try:
+            self.connection.pgconn.send_query(statement.as_bytes(self.connection))
+        except psycopg.Error as error:
+            raise self._failed(table, None, str(error)) from error
+        self.get, self.table = self._first, table
+
+    def _first(self, asynchronous: int) -> tuple[int, memoryview]:
+        """`get`, as long as the server has not begun to answer."""
         pgconn = self.connection.pgconn
-        result = pgconn.exec_(statement.as_bytes(self.connection))
-        if result.status != ExecStatus.COPY_OUT:
-            raise self._failed(table, result.error_field(_SQLSTATE), result.error_message)
-        self.table = table
+        if pgconn.is_busy():
+            return 0, memoryview(b"")
+        result = pgconn.get_result()
+        if result is None or result.status != ExecStatus.COPY_OUT:
+            state = None if result is None else result.error_field(_SQLSTATE)
+            message = pgconn.error_message if result is None else result.error_message
+            while pgconn.get_result() is not None:
+                pass
+            raise self._failed(cast("Table", self.table), state, message)
+        self.get = pgconn.get_copy_data
+        return self.get(asynchronous)
 
     def rows(self, most: int, most_bytes: int) -> list[memoryview]:
         """Rows that have arrived, up to a number or about so many bytes; none when none are here yet.

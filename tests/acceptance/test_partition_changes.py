@@ -56,11 +56,9 @@ def test_attached_with_rows_while_it_is_stopped(source: Source, command: Command
 def test_attached_where_only_the_root_may_be_read(source: Source, command: Command) -> None:
     """A right to the root is a right to the rows of its partitions, as `grants` gives it."""
     role = f"reader_{source.name}"
-    source.execute(
-        *ROOT, *LONER, "CREATE SCHEMA hidden", "ALTER TABLE loner SET SCHEMA hidden",
-        f"CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'p'", f"GRANT SELECT ON t TO {role}",
-    )  # fmt: skip
+    source.execute(*ROOT, *LONER, "CREATE SCHEMA hidden", "ALTER TABLE loner SET SCHEMA hidden")
     settings = {**ONLY_T, "database.user": role, "database.password": "p"}
+    source.execute(command.run("grants", settings=settings).stdout, f"ALTER ROLE {role} PASSWORD 'p'")
     try:
         for statement in ("SELECT 1", ATTACH.replace("loner", "hidden.loner"), "UPDATE t SET v = 'new' WHERE id = 7"):
             source.execute(statement)

@@ -69,6 +69,20 @@ def test_sigterm_while_postgres_is_frozen(
     assert ids(command) == [row[0] for row in rows]
 
 
+def test_sigterm_while_a_copy_has_not_begun(source: Source, command: Command, settings: Settings) -> None:
+    """The server answers with the first rows, which a query may take long to find."""
+    source.execute(TABLE, "INSERT INTO t VALUES (1)")
+    settings = {
+        **settings, "snapshot.select.statement.overrides": "public.t",
+        "snapshot.select.statement.overrides.public.t": "SELECT t.* FROM public.t, pg_sleep(60)",
+    }  # fmt: skip
+    running = command.start("run", settings=settings)
+    wait_for(lambda: source.rows("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'COPY%%pg_sleep%%'"), 20, "the query")
+    since = time.monotonic()
+    assert running.stop() == 0, running.stderr
+    assert time.monotonic() - since < BUSY_SECONDS
+
+
 def test_sigterm_while_kafka_is_frozen(
     source: Source, command: Command, secured: Secured, settings: Settings, stack: Stack
 ) -> None:

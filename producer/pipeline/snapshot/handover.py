@@ -191,7 +191,7 @@ class Handover:
     def _create(self, replication: Connection) -> slot.NewSlot:
         settings = self._connector.settings
         with (
-            self._connector.stop.interrupts(replication.cancel),
+            self._connector.stop.interrupts(lambda: slot.cut_short(replication)),
             observe.waiting("the slot is made once older transactions have ended", slot=settings.slot_name),
         ):
             return slot.create(
