@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -93,13 +94,23 @@ def _run(function: Command[P], config: Path | None, sets: tuple[str, ...], *args
         return error.verdict.value
     except BrokenPipeError:
         # Whoever read our output has had enough, as `head` does.
+        _drop_output()
         return 0
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
+        _drop_output()
         full = OperatorError(f"{error.filename or 'the output'}: {error.strerror}", remedy="make room, then run again")
         _tell(full)
         return full.verdict.value
+
+
+def _drop_output() -> None:
+    """Forget what stdout would not take: Python writes it again at its end, and failing there is exit 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(error: ProducerError) -> None:

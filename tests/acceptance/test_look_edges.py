@@ -155,12 +155,13 @@ def test_ctrl_c_is_no_bug(source: Source, command: Command) -> None:
     assert running.stderr.splitlines()[-1] == "interrupted"
 
 
-def test_a_full_output(source: Source, command: Command) -> None:
-    """Exit 3, and what to do."""
+@pytest.mark.parametrize("name", ["schemas", "check"])
+def test_a_full_output(source: Source, command: Command, name: str) -> None:
+    """Exit 3, and what to do; whether it was written at once, or bit by bit."""
     source.execute(TABLE)
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "producer", "schemas"], env=command.environment(), stdout=full,
+            [sys.executable, "-m", "producer", name], env=command.environment(), stdout=full,
             stderr=subprocess.PIPE, text=True, timeout=30, check=False,
         )  # fmt: skip
     assert done.returncode == 3, done.stderr
