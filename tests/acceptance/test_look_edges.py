@@ -142,17 +142,33 @@ def test_slot_drop_asks(source: Source, command: Command) -> None:
     assert source.confirmed_lsn() is None
 
 
-def test_ctrl_c_is_no_bug(source: Source, command: Command) -> None:
+def test_a_question_in_json_lines(source: Source, command: Command) -> None:
+    """Contract 3: every line on stderr is one JSON document, the question and its end too."""
+    source.execute(TABLE)
+    assert command.run("run", "--once").returncode == 0
+    for answer, code in (("", 1), ("n\n", 1), ("y\n", 0)):
+        asked = command.run("slot", "drop", settings={"log.format": "json"}, stdin=answer)
+        assert asked.returncode == code
+        question, *rest = [json.loads(line) for line in asked.stderr.splitlines()]
+        assert source.slot in question["event"]
+        assert [line["event"] for line in rest] == ["aborted"] * code
+    assert source.confirmed_lsn() is None
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_ctrl_c_is_no_bug(source: Source, command: Command, form: str) -> None:
     """Exit 130, and a word, while it waits for a registry that is silent."""
     source.execute(TABLE)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(30)
         registry = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        running = command.start("check", settings={"schema.registry.url": registry})
+        running = command.start("check", settings={"schema.registry.url": registry, "log.format": form})
         asked, _ = silent.accept()
         with asked:
             assert running.stop(signal.SIGINT, 10) == 130
-    assert running.stderr.splitlines()[-1] == "interrupted"
+    said = running.stderr.splitlines()
+    assert (json.loads(said[-1])["event"] if form == "json" else said[-1]) == "interrupted"
+    assert "" not in said
 
 
 @pytest.mark.parametrize("name", ["schemas", "check"])
