@@ -203,7 +203,7 @@ class Poison:
         code, headers = self._walk(message, ordinal), row.headers
         if self._walker.suspects and not any(name in HIDDEN for name, _ in headers):
             try:
-                message, reread = self._completion.hidden(message, XLOG_HEADER, shape, row.logged.lsn)
+                message, reread = self._completion.hidden(message, XLOG_HEADER, shape, row.logged.lsn, headers)
             except ConversionError:
                 return None, headers
             return self._walk(message, ordinal), headers + reread
