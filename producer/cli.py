@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -91,15 +92,29 @@ def _run(function: Command[P], config: Path | None, sets: tuple[str, ...], *args
     except ProducerError as error:
         _tell(error)
         return error.verdict.value
+    except KeyboardInterrupt:
+        # Not left to click, which writes an empty line: where each is to be a JSON document, that is none.
+        _say("interrupted")
+        return _INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has had enough, as `head` does.
+        _drop_output()
         return 0
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
+        _drop_output()
         full = OperatorError(f"{error.filename or 'the output'}: {error.strerror}", remedy="make room, then run again")
         _tell(full)
         return full.verdict.value
+
+
+def _drop_output() -> None:
+    """Forget what stdout would not take: Python writes it again at its end, and failing there is exit 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(error: ProducerError) -> None:
@@ -109,6 +124,13 @@ def _tell(error: ProducerError) -> None:
     click.echo("\n".join(map(printable, f"error: {error.message}".split("\n"))), err=True)
     if error.remedy:
         click.echo(f"  remedy: {printable(error.remedy)}", err=True)
+
+
+def _say(word: str) -> None:
+    if observe.json_lines():
+        _log.error(word)
+    else:
+        click.echo(word, err=True)
 
 
 def _tell_usage(error: click.ClickException) -> None:
@@ -188,9 +210,17 @@ def drop(settings: Settings, yes: bool) -> None:
     question = f"Drop the replication slot {settings.slot_name}? Changes from now on are not kept for us."
     if settings.replication_method == "FULL_TABLE":
         question = f"replication.method=FULL_TABLE uses no slot. Drop {settings.slot_name}, if it is there?"
-    if not yes and not click.confirm(question, err=True):
+    if not yes and not _agreed(question):
         raise click.Abort
     commands.drop_slot(settings, SystemClock())
+
+
+def _agreed(question: str) -> bool:
+    """The answer on stdin; where each line on stderr is a JSON document, the question is one too."""
+    if not observe.json_lines():
+        return click.confirm(question, err=True)
+    _log.error(question, remedy="answer y or n; with --yes nothing is asked")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 @_command("grants")
@@ -224,7 +254,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort as error:
         interrupted = isinstance(error.__cause__, KeyboardInterrupt)
-        click.echo("interrupted" if interrupted else "aborted", err=True)
+        _say("interrupted" if interrupted else "aborted")
         sys.exit(_INTERRUPTED if interrupted else _NOT_DONE)
     except Exception:  # noqa: BLE001 (the last resort: exit 1 says it is a bug)
         _log.exception("a bug in pg-producer: please report it with the lines above")

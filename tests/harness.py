@@ -192,8 +192,8 @@ class Command:
         self._running: list[Running] = []
 
     def environment(self, settings: Mapping[str, object] | None = None) -> dict[str, str]:
-        """The process's environment: nothing of the developer's own settings."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("PRODUCER_")}
+        """The process's environment: nothing of the developer's own settings, and stdout buffered, as a user's is."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("PRODUCER_") and k != "PYTHONUNBUFFERED"}
         own = {
             **self.stack.environment(self.source.name), "PRODUCER_TOPIC_PREFIX": self.prefix,
             "PRODUCER_PLUGIN_NAME": PLUGIN,

@@ -288,6 +288,12 @@ def as_delete(message: bytes, start: int, identity: Sequence[bytes]) -> bytes:
     )
 
 
+def as_insert(message: bytes, start: int) -> bytes:
+    """An insert of an update's new row: of the same table, transaction and LSN."""
+    at, end = start + len(_ACTION), message.find(_IDENTITY, start)
+    return message[:at] + b"I" + (message[at + 1 : end] + _tail(message, start) if end >= 0 else message[at + 1 :])
+
+
 def _tail(message: bytes, start: int) -> bytes:
     """What stands behind a row's columns: its table's primary key."""
     at = message.find(_PRIMARY, start)

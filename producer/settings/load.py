@@ -159,7 +159,7 @@ class _Loading:
             values.setdefault("column_transformations", {})[key] = value
 
     def _unknown(self, key: str, one: Given) -> None:
-        near = connect.now_called(key) or nearest(key, _CLOSE)
+        near = connect.now_called(key) or transformations.meant(key) or nearest(key, _CLOSE)
         if one.connect and connect.known(key):
             self.warnings.append(self._told(key, connect.meaning(key)))
         elif near:

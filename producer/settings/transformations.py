@@ -6,6 +6,7 @@ Java Security Standard Algorithm Names, "MessageDigest Algorithms".
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ _KEY = re.compile(
     r"|mask\.(?P<hash>hash(?:\.v2)?)\.(?P<algorithm>[^.]+)\.with\.salt\.(?P<salt>.+))",
     re.DOTALL,
 )
+# As docs/settings.md writes them.
+_HASHED, _HASHED_V2 = "column.mask.hash.ALG.with.salt.SALT", "column.mask.hash.v2.ALG.with.salt.SALT"
+_CUT = ("column.truncate.to.N.chars", "column.mask.with.N.chars")
+_CLOSE = 0.85
 # Java's name, in capitals -> hashlib's.
 _ALGORITHMS = {
     "MD5": "md5", "SHA": "sha1", "SHA-1": "sha1", "SHA1": "sha1", "SHA-224": "sha224", "SHA-256": "sha256",
@@ -49,8 +54,26 @@ def is_key(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 
 
+def meant(key: str) -> str | None:
+    """The form that a misspelt key comes near, as docs/settings.md writes it."""
+    parts = key.lower().split(".")
+    # A salt may be long: the beginning decides.
+    if _close(parts[:3], ["column", "mask", "hash"]):
+        return _HASHED_V2 if parts[3:4] == ["v2"] else _HASHED
+    for form in _CUT:
+        if _close([*parts[:3], *parts[4:]], [name for name in form.split(".") if name != "N"]):
+            return form
+    return None
+
+
+def _close(given: list[str], wanted: list[str]) -> bool:
+    return difflib.SequenceMatcher(None, ".".join(given), ".".join(wanted)).ratio() >= _CLOSE
+
+
 def without_salt(key: str) -> str:
-    """A column transformation's key as it may be shown."""
+    """A column transformation's key as it may be shown; of one that is misspelt, what stands before the algorithm."""
+    if not is_key(key) and meant(key) in (_HASHED, _HASHED_V2):
+        return ".".join([*key.split(".")[:3], "********"])
     return re.sub(r"(\.with\.salt\.).*", r"\1********", key, flags=re.DOTALL)
 
 

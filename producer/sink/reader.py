@@ -21,9 +21,12 @@ from uuid import UUID
 import fastavro
 from fastavro.types import Schema
 
+from producer import observe
 from producer.errors import DecodeError
 from producer.sink.consume import LogReader, Place, consumer_config
 from producer.sink.protocol import RawRecord
+
+_log = observe.logger(__name__)
 
 _MAGIC = 0
 _HEAD = 5
@@ -126,6 +129,13 @@ class TopicReader:
         """
         reader = LogReader(self._config)
         try:
+            known = reader.topics()
+            for name in () if isinstance(topics, re.Pattern) else topics:
+                if name not in known:
+                    _log.warning(
+                        "there is no such topic" if once else "there is no such topic yet",
+                        topic=name, remedy="is the table written as schema.table, and was it ever captured?",
+                    )  # fmt: skip
             reader.add(reader.watermarks(_wanted(reader, topics)), from_beginning=from_beginning)
             discovered = time.monotonic()
             while reader.behind or not once:

@@ -5,6 +5,7 @@ Room: source (pure). The contract's rules of keys are in `catalog`; here is what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -42,7 +43,11 @@ def sent(relation: Relation, settings: Settings) -> Relation:
 
 
 def unmatched(relations: Iterable[Relation], settings: Settings) -> Iterator[str]:
-    """The expressions of the column filters that match no column: perhaps a column was to be left out."""
+    """The expressions that match no column or table: perhaps a column was to be left out, or was to be a key."""
+    relations = list(relations)
+    for table in values.key_columns(settings.message_key_columns):
+        if not any(re.fullmatch(table, relation.qualified_name, re.IGNORECASE) for relation in relations):
+            yield f"message.key.columns: {table} names no selected table"
     names = [f"{relation.qualified_name}.{column.name}" for relation in relations for column in relation.columns]
     for key, expressions in (
         ("column.include.list", settings.column_include_list),

@@ -181,6 +181,37 @@ def test_a_null_in_a_key_column(source: Source, command: Command) -> None:
     assert all(letter.key is None for letter in found)
 
 
+def test_an_old_key_that_cannot_be_made(source: Source, command: Command) -> None:
+    """Its row gets a key: the delete is the letter, the create is sent, and nothing is missing."""
+    source.execute("CREATE TABLE t (id int, w text)", "ALTER TABLE t REPLICA IDENTITY FULL")
+    source.execute("CREATE TABLE n (id numeric PRIMARY KEY, w text, big text)")
+    keyed = {"message_key_columns": r"public\.t:id"}
+    synced(command, **keyed)
+    source.execute(
+        "INSERT INTO t VALUES (NULL, 'w')", "UPDATE t SET id = 2",
+        "INSERT INTO n SELECT 'NaN', 'w', string_agg(md5(i::text), '') FROM generate_series(1, 300) i",
+        "UPDATE n SET id = 7", "UPDATE n SET w = 'x'",
+    )  # fmt: skip
+    synced(command, **keyed)
+    assert events(command) == [("c", 2, 2)]
+    (created,) = command.records("public.t")
+    assert not created.headers
+    records: list[Any] = list(command.records("public.n"))
+    assert [record.value["op"] for record in records] == ["c", "u"]
+    assert records[0].value["source"]["ordinal"] == 2
+    assert len(records[0].value["after"]["big"]) == 9600
+    found = letters(command)
+    assert [letter.ours("table", "column", "ordinal") for letter in found] == [
+        ("public.t", "id", "1"), ("public.t", "id", "1"), ("public.n", "id", "1"), ("public.n", "id", "1"),
+    ]  # fmt: skip
+    assert all(letter.key is None for letter in found)
+    assert ["in the old row" in letter.headers["__connect.errors.exception.message"] for letter in found] == [
+        False, True, False, True,
+    ]  # fmt: skip
+    compared = command.run("verify", settings={**ALL, "message.key.columns": r"public\.t:id"})
+    assert compared.returncode == 0, compared.stdout
+
+
 @pytest.mark.wal2json
 def test_a_key_that_wal2json_prints_as_null(source: Source, command: Command) -> None:
     """NaN in a numeric key: its letter does not disturb the rows that are read again with it."""

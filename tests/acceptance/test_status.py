@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.harness import Command, Source
 
 TABLES = (
@@ -60,6 +62,17 @@ def test_from_nothing_to_a_lost_slot(source: Source, command: Command) -> None:
     assert "when_needed" in finding["remedy"]
     checked = json.loads(command.run("check", "--json").stdout)["findings"]
     assert [one["detail"] for one in checked if one["name"] == "position"] == [finding["detail"]]
+
+
+@pytest.mark.parametrize("support", ["requested", "required"])
+def test_a_snapshot_beside_the_stream_is_completed(source: Source, command: Command, support: str) -> None:
+    """A slot that `grants` has made: what the sync run says at its end is what is remembered."""
+    source.execute(*TABLES, "INSERT INTO t SELECT i, 'p', 'v' FROM generate_series(1, 5) i")
+    source.execute(command.run("grants").stdout)
+    done = command.run("run", "--once", settings={"exactly.once.support": support})
+    assert "the snapshot is complete" in done.stderr
+    told = status(command)
+    assert told["snapshot"] == {"state": "completed", "tables_done": 2, "tables": 2, "rows": 5, "unfinished": []}
 
 
 def test_kafka_away(source: Source, command: Command) -> None:

@@ -152,3 +152,22 @@ def test_a_large_key_finds_its_row(source: Source, command: Command) -> None:
     ((after, how),) = updates(command)
     assert how == {"k": "before", "big": "reselected"}
     assert after == {"k": "k" * 2200, "n": 2, "big": BIG}
+
+
+@pytest.mark.parametrize("handling", ["null", "placeholder"])
+def test_a_number_that_null_stands_for(source: Source, command: Command, handling: str) -> None:
+    """It hides no NaN, and is not read again; a null that may hide one still is."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, big numeric, n numeric, v text)",
+        "ALTER TABLE t ALTER big SET STORAGE external",
+    )
+    synced(command, unchanged_toast_handling=handling)
+    source.execute("INSERT INTO t VALUES (1, repeat('9', 9000)::numeric, 1)", "UPDATE t SET v = 'x'")
+    source.execute("UPDATE t SET n = NULL")
+    synced(command, unchanged_toast_handling=handling)
+    records: list[Any] = list(command.records("public.t"))
+    for record in records[1:]:
+        assert record.value["after"]["big"] is None
+        assert json.loads(dict(record.headers)["__producer.unchanged"]) == {"big": "null"}
+        assert json.loads(dict(record.headers).get("__producer.reread", b"[]")) in ([], ["n"])
+    assert "__producer.reread" not in dict(records[1].headers)

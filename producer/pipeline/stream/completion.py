@@ -39,6 +39,7 @@ _KEYS_A_QUERY = 500
 _LOCK_TIMEOUT = b"SET LOCAL lock_timeout = '500ms'"
 _VISIBLE_SECONDS = 30.0
 _VISIBLE_PAUSE = 0.001
+_UNCHANGED = "__producer.unchanged"
 _REREAD = "__producer.reread"
 _UNREAD = "__producer.unread"
 HIDDEN = (_REREAD, _UNREAD)
@@ -104,7 +105,7 @@ class Completion:
                 added[column.name], how[column.name] = _json(texts[column.name]), "reselected"
             else:
                 added[column.name], how[column.name] = self._stand_in(shape, column)
-        header = ("__producer.unchanged", json.dumps(how, ensure_ascii=False).encode())
+        header = (_UNCHANGED, json.dumps(how, ensure_ascii=False).encode())
         return self._rebuilt(message, start, shape, found, added), [header] if how else []
 
     def _absent(
@@ -132,16 +133,23 @@ class Completion:
                 raise
             return None
 
-    def hidden(self, message: bytes, start: int, shape: Shape, lsn: Lsn) -> tuple[bytes, Headers]:
+    def hidden(self, message: bytes, start: int, shape: Shape, lsn: Lsn, headers: Headers) -> tuple[bytes, Headers]:
         """Read again the numbers that are null in the record: they may be NaN or Infinity.
 
-        A row without a key cannot be read again: the nulls stay, and a header says so.
+        Not a null that we put in ourselves, as its `headers` tell: the plugin has hidden nothing there; but where
+        Value takes no null it helps to read it. A row without a key cannot be read again: the nulls stay, and a
+        header says so.
         """
-        hiding = {plan.name for plan in shape.plan.columns if plan.hides_nan}
+        own = {column for name, how in headers if name == _UNCHANGED for column in json.loads(how or b"{}")}
+        hiding = {
+            plan.name for plan in shape.plan.columns if plan.hides_nan and not (plan.nullable and plan.name in own)
+        }
         relation = shape.relation
         columns = [column for column in relation.columns if column.name in hiding]
         found = wal2json.values(message, start)
         suspects = [column.name for column in columns if found.columns.get(column.name) == b"null"]
+        if not suspects:
+            return message, []
         names = json.dumps(suspects, ensure_ascii=False).encode()
         if not relation.key:
             if relation.qualified_name not in self._unread:

@@ -233,6 +233,9 @@ class StreamLoop:
                 since_tend = 0
                 self._tend()
                 self._walker.clock(times(self._clock.time_us()))
+        if not self._later.pending:
+            # The last table may have been read since it was tended to.
+            self._progress.snapshot_completed()
 
     def _hurry(self) -> bool:
         """Have Kafka's client send what lingers, unless the stream is behind; False when there was no need."""

@@ -74,7 +74,7 @@ class Misfits:
         """A number is null that may be a NaN: read it again, walk the completed row."""
         lsn = Lsn(self._walker.lsn)
         shape = self._tables.walked(self._walker.plan())
-        message, headers = self._completion.hidden(message, XLOG_HEADER, shape, lsn)
+        message, headers = self._completion.hidden(message, XLOG_HEADER, shape, lsn, self.headers)
         self.headers = self.headers + headers
         self.row = message
         result = self._walk_again(message, ordinal, shape, lsn, None)

@@ -142,6 +142,10 @@ class Poison:
         new = self._key(row)
         whole = self._gone(row, whole=True)
         gone = whole or self._gone(row, whole=False)
+        if gone is None and new is not None and not self._named:
+            salvaged = self._without_old_key(row)
+            if salvaged is not None:
+                return salvaged
         if gone is None or gone.key == new:
             return Salvaged([self._new_row(row, new)])
         # The key changed, and the old one is known: its delete does not depend on the new row.
@@ -160,16 +164,8 @@ class Poison:
         if cells is None:
             return None
         message = wal2json.with_identity(row.message, XLOG_HEADER, cells)
-        headers = row.headers
         with self._by(lean, shape.plan):
-            code = self._walk(message, row.position.ordinal)
-            if self._walker.suspects and not any(name in HIDDEN for name, _ in headers):
-                try:
-                    message, reread = self._completion.hidden(message, XLOG_HEADER, shape, row.logged.lsn)
-                except ConversionError:
-                    return None
-                headers = headers + reread
-                code = self._walk(message, row.position.ordinal)
+            code, headers = self._walk_whole(message, row, shape, row.position.ordinal)
         walker, topic = self._walker, shape.plan.topic
         if code == RECORD:
             records = [Outgoing(topic, walker.key, walker.value, headers, "u")]
@@ -185,6 +181,33 @@ class Poison:
             return None
         letter = self._old_row(row, records[0])
         return Salvaged([*records, letter], 2 if code == KEY_CHANGE else 1, shape.plan.table)
+
+    def _without_old_key(self, row: _Row) -> Salvaged | None:
+        """The update of a key, when only the old one is to blame: the letter is the delete, the create is sent."""
+        shape = row.shape
+        if shape is None:
+            return None
+        message = wal2json.as_insert(row.message, XLOG_HEADER)
+        with self._by(shape.plan, shape.plan):
+            code, headers = self._walk_whole(message, row, shape, row.position.ordinal + 1)
+        if code != RECORD:
+            return None
+        created = Outgoing(shape.plan.topic, self._walker.key, self._walker.value, headers, "c")
+        if not self._dead_letters.fits(created.key, created.value, created.headers):
+            return None
+        letter = replace(self._old_row(row, created), key=None)
+        return Salvaged([letter, created], 2, shape.plan.table)
+
+    def _walk_whole(self, message: bytes, row: _Row, shape: Shape, ordinal: int) -> tuple[int | None, Headers]:
+        """As `_walk`, and the headers that the record gets: what the plugin may hide in it is read again."""
+        code, headers = self._walk(message, ordinal), row.headers
+        if self._walker.suspects and not any(name in HIDDEN for name, _ in headers):
+            try:
+                message, reread = self._completion.hidden(message, XLOG_HEADER, shape, row.logged.lsn, headers)
+            except ConversionError:
+                return None, headers
+            return self._walk(message, ordinal), headers + reread
+        return code, headers
 
     def _gone(self, row: _Row, *, whole: bool) -> Outgoing | None:
         """A delete of the old row, whole or with nothing but its key; None: it cannot be made."""

@@ -12,6 +12,7 @@ from producer.decode.wal2json import (
     RowShape,
     Truncate,
     as_delete,
+    as_insert,
     decode,
     options,
     values,
@@ -128,6 +129,9 @@ def test_a_row_becomes_a_delete_or_has_another_old_row() -> None:
         updated = with_identity(row, 0, [])
         assert values(updated, 0).columns == values(row, 0).columns
         assert values(updated, 0).identity == {}
+        created = as_insert(row, 0)
+        assert created == row[: row.index(b',"identity":[{')].replace(b'"U"', b'"I"') + b"}"
+        assert as_insert(created, 0) == created
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,25 @@ def test_a_salt_is_not_shown() -> None:
     assert "hunter2" not in repr(one)
 
 
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("colum.mask.hash.MD5.with.salt.hunter2", "column.mask.hash.ALG.with.salt.SALT"),
+        ("column.mask.hash.MD5.with.slt.hunter2", "column.mask.hash.ALG.with.salt.SALT"),
+        ("column.mask.hash.MD5.salt.hunter2", "column.mask.hash.ALG.with.salt.SALT"),
+        ("column.mask.hsh.v2.MD5.with.slt.hunter2.hunter2", "column.mask.hash.v2.ALG.with.salt.SALT"),
+        ("column.mask.hash", "column.mask.hash.ALG.with.salt.SALT"),
+        ("column.mask.wth.5.chars", "column.mask.with.N.chars"),
+        ("column.truncate.to.5.char", "column.truncate.to.N.chars"),
+    ],
+)
+def test_a_misspelt_key_names_the_form_without_the_salt(key: str, near: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, ["topic.prefix=p", f"{key}=a.b.c"], {})
+    assert f"unknown setting (--set); did you mean {near}?" in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
 def test_the_order_is_debeziums() -> None:
     """Truncation before masks before hashes, whatever was written first."""
     keys = [

@@ -67,3 +67,11 @@ def test_a_key_that_the_log_does_not_hold(
 def test_a_filter_that_names_nothing() -> None:
     found = selection.unmatched([relation()], settings(r"column.exclude.list=s\.t\.a,s\.t\.aa"))
     assert list(found) == [r"column.exclude.list: s\.t\.aa names no column of a selected table"]
+
+
+def test_a_key_that_names_nothing() -> None:
+    """As the key's match: the whole name, in any case."""
+    found = selection.unmatched([relation()], settings(r"message.key.columns=S\.t:a;s\.tt:a,b;t:a"))
+    assert list(found) == [
+        rf"message.key.columns: {name} names no selected table" for name in (r"s\.tt", "t")
+    ]  # fmt: skip
