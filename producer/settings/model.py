@@ -201,7 +201,9 @@ class Settings(DatabaseSettings):
     group_id: Stripped = setting("", "group.id", "A worker's group.")
     config_storage_topic: Topic = setting("", "config.storage.topic", "A worker's configurations.")
     status_storage_topic: Topic = setting("", "status.storage.topic", "A worker's states.")
-    connector_class: Stripped = setting("", "connector.class", "Connect's; accepted for configurations moved here.")
+    connector_class: Literal[
+        "", "io.debezium.connector.postgresql.PostgresConnector", "PostgresConnector", "Postgres"
+    ] = setting("", "connector.class", "Connect's; accepted for configurations moved here.")
     tasks_max: Count = setting(1, "tasks.max", "Connect's; one slot is one task.")
     log_level: Annotated[Literal["trace", "debug", "info", "warn", "warning", "error"], LOWER] = setting(
         "info", "log.level", "The least severe lines to print."

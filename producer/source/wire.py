@@ -165,13 +165,21 @@ def connect(server: Server) -> Session:
         connection = Session.connect(server.conninfo(), autocommit=True)
         try:
             _pin(connection)
-            with explained(server, "database.initial.statements"):
-                for statement in server.initial_statements:
-                    connection.execute(statement.encode())
+            _initialise(connection, server)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _initialise(connection: Connection, server: Server) -> None:
+    for statement in server.initial_statements:
+        try:
+            connection.execute(statement.encode())
+        except psycopg.Error as error:
+            # Behind its first line the server repeats the statement, which may hold a secret.
+            said = str(error).partition("\n")[0]
+            raise explain(error.sqlstate, said, server, "database.initial.statements") from error
 
 
 def connect_replication(server: Server) -> Connection:

@@ -31,3 +31,11 @@ def test_one_that_fails_is_named(source: Source, command: Command) -> None:
     assert "database.initial.statements" in done.stderr
     assert 'role "nobody" does not exist' in done.stderr
     assert source.confirmed_lsn() is None
+
+
+def test_one_that_fails_is_not_repeated(source: Source, command: Command) -> None:
+    """It may hold a secret, and the server would show its line."""
+    done = command.run("run", "--once", settings={"database.initial.statements": "SELECT nothing('a secret')"})
+    assert done.returncode == 3
+    assert "function nothing(unknown) does not exist" in done.stderr
+    assert "secret" not in done.stderr

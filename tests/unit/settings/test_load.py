@@ -109,6 +109,8 @@ def test_a_connect_document_may_hold_what_has_no_meaning_here(tmp_path: Path) ->
     assert "set schema.registry.url" in warned.warnings[3]
     file.write_text(json.dumps({"name": "c", "config": {**config, "table.inclde.list": "a.b"}}))
     assert "did you mean table.include.list?" in problems(config=file)
+    file.write_text(json.dumps({"name": "c", "config": {**config, "connector.class": "MySqlConnector"}}))
+    assert "connector.class: Input should be" in problems(config=file)
 
 
 def test_settings_without_effect_are_warnings() -> None:
