@@ -18,10 +18,10 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from producer.clock import Clock
 from producer.decode import wal2json
-from producer.errors import DecodeError, PostgresUnavailable, ProducerError
+from producer.errors import DecodeError, PostgresUnavailable, ProducerError, PublicationLost
 from producer.lsn import ZERO, Lsn
 from producer.source.encoding import ToUtf8
-from producer.source.wire import Connection, Server, explain
+from producer.source.wire import PUBLICATION_LOST, Connection, Server, explain
 
 # 'w', dataStart, walEnd, sendTime: what stands before an XLogData's payload.
 XLOG_HEADER = 25
@@ -35,6 +35,7 @@ _FIELD_MESSAGE = ord("M")
 _FIELD_CONTEXT = ord("W")
 _PLACE = re.compile(r"associated LSN ([0-9A-F]+/[0-9A-F]+)")
 _INVALID_PARAMETER = b"22023"
+_UNDEFINED_OBJECT = b"42704"
 
 
 def data_start(message: bytes) -> Lsn:
@@ -67,11 +68,12 @@ class ReplicationStream:
         self._sent_at = clock.monotonic()
         self._broken: DecodeError | None = None
 
-    def on_notice(self, handler: Callable[[str], None]) -> None:
-        """Give the server's notices (wal2json's warnings) to `handler`, each its first line."""
+    def on_notice(self, handler: Callable[[str, str], None]) -> None:
+        """Give the server's notices to `handler`: SQLSTATE, and the first line in the server's language."""
 
         def handle(result: PGresult) -> None:
-            handler((result.error_field(_FIELD_MESSAGE) or b"").decode("utf-8", "replace"))
+            state, text = (result.error_field(field) or b"" for field in (_FIELD_SQLSTATE, _FIELD_MESSAGE))
+            handler(state.decode("utf-8", "replace"), text.decode("utf-8", "replace"))
 
         self._pgconn.notice_handler = handle
 
@@ -223,7 +225,11 @@ class ReplicationStream:
         # Where the plugin itself failed: the server says at which message.
         context = result.error_field(_FIELD_CONTEXT) or b""
         place = _PLACE.search(context.decode("utf-8", "replace"))
-        return self._explain(result, f"reading the message at {place[1]}" if place else "reading the stream")
+        found = self._explain(result, f"reading the message at {place[1]}" if place else "reading the stream")
+        if result.error_field(_FIELD_SQLSTATE) == _UNDEFINED_OBJECT:
+            # The slot is there: it is ours. Not every server says in English what is not.
+            return PublicationLost(found.message, remedy=PUBLICATION_LOST)
+        return found
 
     def close(self) -> None:
         """End the session, politely when the stream still runs."""

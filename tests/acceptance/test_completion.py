@@ -78,7 +78,7 @@ def test_a_dropped_column_is_not_taken_for_an_unchanged_value(source: Source, co
 
 @pytest.mark.parametrize("gone", ["DROP TABLE s.t", "DROP SCHEMA s CASCADE"])
 def test_an_unchanged_value_of_a_table_that_is_gone(gone: str, source: Source, command: Command) -> None:
-    """It cannot be read again, and is not left out as if its column had been dropped; its key's type may be gone too."""
+    """It cannot be read again, and is not left out like one of a dropped column; its key's type may be gone too."""
     source.execute(
         "CREATE SCHEMA s", "CREATE TYPE s.mood AS ENUM ('a')", "CREATE TABLE stays (id int PRIMARY KEY)",
         "CREATE TABLE s.t (k s.mood PRIMARY KEY, n int, big text)", "ALTER TABLE s.t ALTER big SET STORAGE external",
