@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from dev.stack import Stack
 from producer.schema.registry import Registry
 from tests import harness
-from tests.harness import Command, Source, source_of
+from tests.harness import Command, Source, source_of, wait_for
 from tests.roles import role
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -76,6 +78,36 @@ def test_a_slot_made_by_a_start_that_failed_is_dropped(source: Source, command: 
         source.execute(f"GRANT SELECT ON t, u TO {settings['database.user']}")
         source.publish()
         refused(command, 5, "too many connections", settings={**settings, "errors.retry.timeout": 500})
+
+
+def test_a_slot_whose_position_may_be_stored_stays(
+    stack: Stack, source: Source, command: Command, tmp_path: Path
+) -> None:
+    """Kafka is frozen while the slot is made, and takes what it was sent once it is thawed: the next start goes on."""
+    source.execute(TABLE, "INSERT INTO t VALUES (1)")
+    broker = Stack(tmp_path / "broker" / "stack", stack.cache)
+    broker.start("kafka")
+    command.bootstrap_servers = broker.bootstrap_servers
+    settings: dict[str, object] = {"bootstrap.servers": broker.bootstrap_servers}
+    frozen = broker.pid("kafka")
+    assert frozen is not None
+    try:
+        with source.connect() as holder, holder.transaction():
+            holder.execute("INSERT INTO t VALUES (2)")
+            running = command.start("run", settings=settings)
+            running.wait_for("the slot is made once older transactions have ended")
+            os.kill(frozen, signal.SIGSTOP)
+        try:
+            made = f"SELECT FROM pg_replication_slots WHERE slot_name = '{source.slot}' AND active_pid IS NULL"
+            wait_for(lambda: source.rows(made), what="the slot is made")
+            assert running.stop() == 5, running.stderr
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        done = command.run("run", "--once", settings=settings)
+        assert done.returncode == 0, done.stderr
+        assert len(command.records("public.t")) == 2
+    finally:
+        broker.wipe()
 
 
 @pytest.mark.parametrize(
