@@ -65,7 +65,11 @@ class ReplicationStream:
         """The highest LSN that the server sent: reported as written, never computed."""
         self.confirmed: Lsn = ZERO
         self.reply_requested = False
+        self.patience = 0.0
+        """wal_sender_timeout in seconds: how long the server waits for a word of ours; 0: for ever."""
         self._sent_at = clock.monotonic()
+        self._lapse = 0.0
+        """For how long we were silent when that was too long."""
         self._broken: DecodeError | None = None
 
     def on_notice(self, handler: Callable[[str, str], None]) -> None:
@@ -128,6 +132,7 @@ class ReplicationStream:
         self._pgconn.nonblocking = 1
         self._poll.register(self._pgconn.socket, select.POLLIN)
         self.confirmed = position
+        self._sent_at = self._clock.monotonic()
         return True
 
     def rewrite(self, change: Callable[[bytes], bytes]) -> None:
@@ -195,6 +200,7 @@ class ReplicationStream:
         except psycopg.Error as error:
             raise explain(None, str(error), self._server, "confirming") from error
         self.reply_requested = False
+        self._lapse = self._lapsed()
         self._sent_at = self._clock.monotonic()
 
     def stay_alive(self, status_seconds: float) -> None:
@@ -211,6 +217,28 @@ class ReplicationStream:
     def silent_seconds(self) -> float:
         """Since our last status update."""
         return self._clock.monotonic() - self._sent_at
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether we were silent for too long, now or before our last word: another may read the slot."""
+        return self._lapsed() > 0
+
+    def refuse_lapse(self) -> None:
+        """We were stopped, or a call took long: what we read and store now could be behind a successor's.
+
+        Raises:
+            PostgresUnavailable: it could.
+        """
+        if self.lapsed:
+            raise PostgresUnavailable(
+                f"PostgreSQL {self._server.where}: we were silent for {self._lapsed():.0f} s, longer than "
+                "wal_sender_timeout: another may read the slot now",
+                remedy="was the process or the machine suspended? we come back by ourselves",
+            )
+
+    def _lapsed(self) -> float:
+        silent = self.silent_seconds
+        return max(self._lapse, silent if 0 < self.patience < silent else 0.0)
 
     def ended(self) -> ProducerError:
         """Why `get` gave -1."""

@@ -1,13 +1,15 @@
-"""What the server says of a stream: understood by its code, whatever language its words are in."""
+"""A stream without a server: what its end and its notices mean, and when it may not be ours any more."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from psycopg.pq import ExecStatus
 
-from producer.errors import PublicationLost
+from producer.errors import PostgresUnavailable, PublicationLost
+from producer.lsn import Lsn
 from producer.source.replication import ReplicationStream
 from producer.source.wire import Server
 from tests.connector import StillClock
@@ -20,10 +22,13 @@ def _said(state: str) -> Any:
     return SimpleNamespace(status=ExecStatus.FATAL_ERROR, error_message=WORDS.encode(), error_field=fields.get)
 
 
-def _stream(result: Any) -> tuple[ReplicationStream, Any]:
-    pgconn = SimpleNamespace(get_copy_data=None, get_result=lambda: result, notice_handler=None)
+def _stream(result: Any, clock: StillClock | None = None) -> tuple[ReplicationStream, Any]:
+    pgconn = SimpleNamespace(
+        get_copy_data=None, get_result=lambda: result, notice_handler=None, put_copy_data=lambda _: None,
+        flush=lambda: 0,
+    )  # fmt: skip
     server = Server(host="h", port=1, user="u", dbname="d", application_name="a")
-    return ReplicationStream(cast("Any", SimpleNamespace(pgconn=pgconn)), server, StillClock()), pgconn
+    return ReplicationStream(cast("Any", SimpleNamespace(pgconn=pgconn)), server, clock or StillClock()), pgconn
 
 
 def test_a_stream_that_ends_for_want_of_a_publication() -> None:
@@ -40,3 +45,21 @@ def test_a_notice_comes_with_its_code() -> None:
     stream.on_notice(lambda state, text: heard.append((state, text)))
     pgconn.notice_handler(_said("55000"))
     assert heard == [("55000", WORDS)]
+
+
+def test_who_was_silent_too_long_is_not_heard_again() -> None:
+    """Contract 7: whatever was said since: the server may have given the slot to another before that."""
+    clock = StillClock()
+    stream, _ = _stream(None, clock)
+    clock.now += 100
+    # A server without a timeout waits for ever.
+    stream.refuse_lapse()
+    stream.confirm(Lsn(1))
+    stream.patience = 2
+    clock.now += 2
+    stream.refuse_lapse()
+    clock.now += 1
+    stream.confirm(Lsn(2))
+    assert stream.lapsed
+    with pytest.raises(PostgresUnavailable, match="silent for 3 s"):
+        stream.refuse_lapse()
