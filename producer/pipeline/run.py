@@ -231,6 +231,7 @@ class Runner:
             slot.demand_failover(connection, failover=self._settings.slot_failover)
         if found is not None and reads_log:
             slot.fitting(found, self._settings.plugin_name, self._server.dbname)
+            slot.demand_made(found)
             if self._settings.slot_failover and not found.failover:
                 self._say_once(
                     f"slot.failover=true, and the slot {found.name} that is there is no failover slot: over a "

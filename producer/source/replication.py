@@ -18,10 +18,10 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from producer.clock import Clock
 from producer.decode import wal2json
-from producer.errors import DecodeError, PostgresUnavailable, ProducerError, PublicationLost
+from producer.errors import DecodeError, PostgresUnavailable, ProducerError, PublicationLost, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.source.encoding import ToUtf8
-from producer.source.wire import PUBLICATION_LOST, Connection, Server, explain
+from producer.source.wire import PUBLICATION_LOST, SLOT_GONE, Connection, Server, explain
 
 # 'w', dataStart, walEnd, sendTime: what stands before an XLogData's payload.
 XLOG_HEADER = 25
@@ -128,7 +128,10 @@ class ReplicationStream:
             unknown = result.error_field(_FIELD_SQLSTATE) == _INVALID_PARAMETER
             if optional and unknown and optional.encode() in result.error_message:
                 return False
-            raise self._explain(result, f"starting the slot {slot} at {position}")
+            error = self._explain(result, f"starting the slot {slot} at {position}")
+            if result.error_field(_FIELD_SQLSTATE) == _UNDEFINED_OBJECT:
+                raise SlotLost(error.message, remedy=SLOT_GONE)
+            raise error
         self._pgconn.nonblocking = 1
         self._poll.register(self._pgconn.socket, select.POLLIN)
         self.confirmed = position

@@ -13,7 +13,10 @@ import psycopg
 import pytest
 
 from dev.stack import Stack
+from producer.errors import SlotInUse
 from producer.schema.registry import Registry
+from producer.source import slot
+from producer.source.wire import connect_replication
 from tests import harness
 from tests.harness import Command, Source, source_of, wait_for
 from tests.roles import role
@@ -78,6 +81,34 @@ def test_a_slot_made_by_a_start_that_failed_is_dropped(source: Source, command: 
         source.execute(f"GRANT SELECT ON t, u TO {settings['database.user']}")
         source.publish()
         refused(command, 5, "too many connections", settings={**settings, "errors.retry.timeout": 500})
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_slot_that_another_is_making(source: Source, command: Command, how: signal.Signals) -> None:
+    """Nothing is read from it, and no position is stored that would be its: whoever makes it may end before it is."""
+    source.execute(TABLE, "INSERT INTO t VALUES (1)")
+    source.publish()
+    with source.connect() as holder:
+        with holder.transaction():
+            holder.execute("INSERT INTO t VALUES (2)")
+            first = command.start("run")
+            first.wait_for("the slot is made once older transactions have ended")
+            second = command.start("run")
+            second.wait_for("a temporary fault")
+            assert first.stop(how) in (0, -how)
+            if how == signal.SIGTERM:
+                second.wait_for("the slot is made once older transactions have ended")
+        second.wait_for("streaming")
+    wait_for(lambda: len(command.records("public.t")) == 2, what="both rows")
+    assert second.stop() == 0, second.stderr
+
+
+def test_a_slot_that_another_has_just_made(source: Source) -> None:
+    """Two first starts at once: one of them looks again."""
+    with closing(connect_replication(source.server())) as one, closing(connect_replication(source.server())) as other:
+        slot.create(one, source.server(), source.slot, harness.PLUGIN)
+        with pytest.raises(SlotInUse, match="made"):
+            slot.create(other, source.server(), source.slot, harness.PLUGIN)
 
 
 def test_a_slot_whose_position_may_be_stored_stays(

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from psycopg.pq import ExecStatus
 
-from producer.errors import PostgresUnavailable, PublicationLost
+from producer.errors import PostgresUnavailable, PublicationLost, SlotLost
 from producer.lsn import Lsn
 from producer.source.replication import ReplicationStream
 from producer.source.wire import Server
@@ -25,10 +25,11 @@ def _said(state: str) -> Any:
 def _stream(result: Any, clock: StillClock | None = None) -> tuple[ReplicationStream, Any]:
     pgconn = SimpleNamespace(
         get_copy_data=None, get_result=lambda: result, notice_handler=None, put_copy_data=lambda _: None,
-        flush=lambda: 0,
+        flush=lambda: 0, exec_=lambda _: result,
     )  # fmt: skip
     server = Server(host="h", port=1, user="u", dbname="d", application_name="a")
-    return ReplicationStream(cast("Any", SimpleNamespace(pgconn=pgconn)), server, clock or StillClock()), pgconn
+    connection = cast("Any", SimpleNamespace(pgconn=pgconn, connection=None))
+    return ReplicationStream(connection, server, clock or StillClock()), pgconn
 
 
 def test_a_stream_that_ends_for_want_of_a_publication() -> None:
@@ -37,6 +38,13 @@ def test_a_stream_that_ends_for_want_of_a_publication() -> None:
     error = stream.ended()
     assert isinstance(error, PublicationLost)
     assert WORDS in error.message
+
+
+def test_a_stream_that_cannot_begin_for_want_of_its_slot() -> None:
+    stream, _ = _stream(_said("42704"))
+    with pytest.raises(SlotLost, match=WORDS) as caught:
+        stream.start("s", Lsn(1), {})
+    assert not isinstance(caught.value, PublicationLost)
 
 
 def test_a_notice_comes_with_its_code() -> None:
