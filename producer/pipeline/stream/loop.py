@@ -76,7 +76,6 @@ class StreamLoop:
     ) -> None:
         settings = connector.settings
         self._connector = connector
-        self._marks = marks
         self._bars = observe.snapshot_progress(
             connector.clock, tables=len(wanted), rows=sum(unread.table.rows for unread in wanted)
         )
