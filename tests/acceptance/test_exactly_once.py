@@ -350,12 +350,8 @@ def test_a_partition_of_keyless_rows_that_is_gone_stops_once(source: Source, com
 
 
 def test_a_commit_that_readers_do_not_see_yet(source: Source, command: Command) -> None:
-    """Contract 7: Kafka answers a commit before its marks are written; here another's open transaction is in front.
-
-    The slot is confirmed by then: it is no slot that somebody has moved. The position is waited for.
-    """
+    """Contract 7: another's open transaction is in front of it; the confirmed slot is not one that somebody moved."""
     source.execute(TABLE)
-    # Of our own: all others would wait, too.
     offsets = f"{command.prefix}.offsets"
     settings = {**ONCE, "offset.storage.topic": offsets}
     running = command.start("run", settings=settings)
