@@ -18,7 +18,7 @@ Room: errors (pure, the lowest tier; imports nothing of the package).
     │   ├── DecodeError                   bytes that no decoder understands
     │   ├── ConversionError               a value that its Avro type cannot carry
     │   │   └── OversizedRecord           larger than the topic takes
-    │   └── UnsupportedEvent              an event whose handling is not supported yet
+    │   └── UnsupportedEvent              an event whose outcome cannot be told: which keys of a partition are gone
     └── TemporaryError           exit 5   retried with back-off; exit 5 when the limit is reached
         ├── PostgresUnavailable
         ├── SlotInUse
@@ -135,7 +135,7 @@ class OversizedRecord(ConversionError):
 
 
 class UnsupportedEvent(DataError):
-    """An event that needs a feature of a later release."""
+    """An event whose outcome cannot be told: a partition that went or was emptied, and its table cannot be compared."""
 
 
 class TemporaryError(ProducerError):

@@ -19,7 +19,6 @@ from producer import display
 from producer.clock import Clock
 from producer.figures import Calls, Condition, Errors, EventCounts, Lag, TableSnapshot
 
-Level = Literal["trace", "debug", "info", "warning", "error"]
 _REPORT_SECONDS = 5.0
 # A backlog that is read within this is not told of.
 _PATIENCE_SECONDS = 2.0

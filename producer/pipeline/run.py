@@ -27,6 +27,7 @@ from producer.observe import Counters
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
 from producer.pipeline.full_table.table_run import FullTableRun
+from producer.pipeline.health import standing
 from producer.pipeline.health.retention import Retention
 from producer.pipeline.repairs import Repairs
 from producer.pipeline.side import dead_letters
@@ -231,6 +232,7 @@ class Runner:
             slot.demand_failover(connection, failover=self._settings.slot_failover)
         if found is not None and reads_log:
             slot.fitting(found, self._settings.plugin_name, self._server.dbname)
+            slot.demand_made(found)
             if self._settings.slot_failover and not found.failover:
                 self._say_once(
                     f"slot.failover=true, and the slot {found.name} that is there is no failover slot: over a "
@@ -250,6 +252,9 @@ class Runner:
         offsets.ensure(create=True)
         # What a dead predecessor's open transaction hides is seen once that was ended: `exactly_once.own`.
         loaded = offsets.load(_LOAD_SECONDS, stable=sink.transactions is not None)
+        if sink.transactions is not None and standing.ahead(loaded.offset, found):
+            # Confirmed once it was committed, and Kafka answers a commit before all readers see it: that is waited for.
+            loaded = offsets.load(_LOAD_SECONDS)
         # Where the log ends, now: another who still reads may have stored a position behind where it ended before.
         identity = slot.identify(connection)
         if published is None:

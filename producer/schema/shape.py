@@ -201,11 +201,13 @@ def _of_attribute(logged: LoggedColumn, attribute: Attribute, known: Known) -> C
 def _unchanged_toast(columns: Sequence[Column], row: RowShape, known: Known) -> tuple[Column, ...]:
     """The columns that an update left out: known before and still there, so not dropped; and toastable.
 
-    One that was renamed since is read again by its name of now, unless the old row names it.
+    One that was renamed since is read again by its name of now, unless the old row names it. Of a table that is gone,
+    all that were known: that a value is not known is to be said, and nothing tells that its column was dropped first.
     """
     present = {column.attnum for column in columns}
     logged = {column.name for column in row.identity}
-    current = known.now.columns if known.now else ()
+    last = known.now or known.before
+    current = last.columns if last else ()
     there = {column.attnum: column for column in current}
     candidates = current
     if known.before is not None:

@@ -201,7 +201,7 @@ class KafkaSink:
         )
 
     def partitions_of(self, topic: str) -> int:
-        """The partition count, remembered from the first asking."""
+        """The partition count of now: somebody may raise it while we run."""
         return self._topics.partitions_of(topic)
 
     def topic_config(self, topic: str) -> dict[str, str] | None:

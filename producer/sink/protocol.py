@@ -126,7 +126,7 @@ class Outlet(Protocol):
         ...
 
     def partitions_of(self, topic: str) -> int:
-        """The partition count, remembered from the first asking."""
+        """The partition count of now: somebody may raise it while we run."""
         ...
 
 

@@ -90,7 +90,6 @@ class Topics:
         self._producer = producer
         self._complaints = complaints
         self._config = dict(admin)
-        self._partitions: dict[str, int] = {}
 
     def ensure(
         self,
@@ -109,18 +108,14 @@ class Topics:
         if missing:
             self._create([NewTopic(name, partitions, replication_factor, config=dict(config)) for name in missing])
             known |= self._wait_for_leaders(missing)
-        found = {name: known[name] for name in names}
-        self._partitions.update(found)
-        return found
+        return {name: known[name] for name in names}
 
     def partitions_of(self, topic: str) -> int:
-        """The partition count, remembered from the first asking."""
-        if topic not in self._partitions:
-            known = self._counts(led=False)
-            if topic not in known:
-                raise _not_there([topic], 1)
-            self._partitions[topic] = known[topic]
-        return self._partitions[topic]
+        """The partition count of now: somebody may raise it while we run."""
+        found = self.ask(_REQUEST_SECONDS, topic).topics.get(topic)
+        if found is None or not found.partitions:
+            raise _not_there([topic], 1)
+        return len(found.partitions)
 
     def config_of(self, topic: str) -> dict[str, str] | None:
         """The topic's configuration; None when it may not be read."""
@@ -184,9 +179,9 @@ class Topics:
             except KafkaException as error:
                 raise map_kafka_error(error, "describing topics") from error
 
-    def ask(self, timeout_s: float) -> ClusterMetadata:
-        """Brokers and topics, as the cluster tells them now."""
-        return ask_cluster(self._producer, self._complaints, lambda: self._producer.poll(0), timeout_s)
+    def ask(self, timeout_s: float, topic: str | None = None) -> ClusterMetadata:
+        """Brokers and topics, or one topic, as the cluster tells them now."""
+        return ask_cluster(self._producer, self._complaints, lambda: self._producer.poll(0), timeout_s, topic)
 
     def _create(self, wanted: list[NewTopic]) -> None:
         with self._administrator() as admin:

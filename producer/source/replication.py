@@ -18,10 +18,10 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from producer.clock import Clock
 from producer.decode import wal2json
-from producer.errors import DecodeError, PostgresUnavailable, ProducerError
+from producer.errors import DecodeError, PostgresUnavailable, ProducerError, PublicationLost, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.source.encoding import ToUtf8
-from producer.source.wire import Connection, Server, explain
+from producer.source.wire import PUBLICATION_LOST, SLOT_GONE, Connection, Server, explain
 
 # 'w', dataStart, walEnd, sendTime: what stands before an XLogData's payload.
 XLOG_HEADER = 25
@@ -35,6 +35,7 @@ _FIELD_MESSAGE = ord("M")
 _FIELD_CONTEXT = ord("W")
 _PLACE = re.compile(r"associated LSN ([0-9A-F]+/[0-9A-F]+)")
 _INVALID_PARAMETER = b"22023"
+_UNDEFINED_OBJECT = b"42704"
 
 
 def data_start(message: bytes) -> Lsn:
@@ -64,14 +65,19 @@ class ReplicationStream:
         """The highest LSN that the server sent: reported as written, never computed."""
         self.confirmed: Lsn = ZERO
         self.reply_requested = False
+        self.patience = 0.0
+        """wal_sender_timeout in seconds: how long the server waits for a word of ours; 0: for ever."""
         self._sent_at = clock.monotonic()
+        self._lapse = 0.0
+        """For how long we were silent when that was too long."""
         self._broken: DecodeError | None = None
 
-    def on_notice(self, handler: Callable[[str], None]) -> None:
-        """Give the server's notices (wal2json's warnings) to `handler`, each its first line."""
+    def on_notice(self, handler: Callable[[str, str], None]) -> None:
+        """Give the server's notices to `handler`: SQLSTATE, and the first line in the server's language."""
 
         def handle(result: PGresult) -> None:
-            handler((result.error_field(_FIELD_MESSAGE) or b"").decode("utf-8", "replace"))
+            state, text = (result.error_field(field) or b"" for field in (_FIELD_SQLSTATE, _FIELD_MESSAGE))
+            handler(state.decode("utf-8", "replace"), text.decode("utf-8", "replace"))
 
         self._pgconn.notice_handler = handle
 
@@ -122,10 +128,14 @@ class ReplicationStream:
             unknown = result.error_field(_FIELD_SQLSTATE) == _INVALID_PARAMETER
             if optional and unknown and optional.encode() in result.error_message:
                 return False
-            raise self._explain(result, f"starting the slot {slot} at {position}")
+            error = self._explain(result, f"starting the slot {slot} at {position}")
+            if result.error_field(_FIELD_SQLSTATE) == _UNDEFINED_OBJECT:
+                raise SlotLost(error.message, remedy=SLOT_GONE)
+            raise error
         self._pgconn.nonblocking = 1
         self._poll.register(self._pgconn.socket, select.POLLIN)
         self.confirmed = position
+        self._sent_at = self._clock.monotonic()
         return True
 
     def rewrite(self, change: Callable[[bytes], bytes]) -> None:
@@ -193,6 +203,7 @@ class ReplicationStream:
         except psycopg.Error as error:
             raise explain(None, str(error), self._server, "confirming") from error
         self.reply_requested = False
+        self._lapse = self._lapsed()
         self._sent_at = self._clock.monotonic()
 
     def stay_alive(self, status_seconds: float) -> None:
@@ -210,6 +221,28 @@ class ReplicationStream:
         """Since our last status update."""
         return self._clock.monotonic() - self._sent_at
 
+    @property
+    def lapsed(self) -> bool:
+        """Whether we were silent for too long, now or before our last word: another may read the slot."""
+        return self._lapsed() > 0
+
+    def refuse_lapse(self) -> None:
+        """We were stopped, or a call took long: what we read and store now could be behind a successor's.
+
+        Raises:
+            PostgresUnavailable: it could.
+        """
+        if self.lapsed:
+            raise PostgresUnavailable(
+                f"PostgreSQL {self._server.where}: we were silent for {self._lapsed():.0f} s, longer than "
+                "wal_sender_timeout: another may read the slot now",
+                remedy="was the process or the machine suspended? we come back by ourselves",
+            )
+
+    def _lapsed(self) -> float:
+        silent = self.silent_seconds
+        return max(self._lapse, silent if 0 < self.patience < silent else 0.0)
+
     def ended(self) -> ProducerError:
         """Why `get` gave -1."""
         if self._broken is not None:
@@ -223,7 +256,11 @@ class ReplicationStream:
         # Where the plugin itself failed: the server says at which message.
         context = result.error_field(_FIELD_CONTEXT) or b""
         place = _PLACE.search(context.decode("utf-8", "replace"))
-        return self._explain(result, f"reading the message at {place[1]}" if place else "reading the stream")
+        found = self._explain(result, f"reading the message at {place[1]}" if place else "reading the stream")
+        if result.error_field(_FIELD_SQLSTATE) == _UNDEFINED_OBJECT:
+            # The slot is there: it is ours. Not every server says in English what is not.
+            return PublicationLost(found.message, remedy=PUBLICATION_LOST)
+        return found
 
     def close(self) -> None:
         """End the session, politely when the stream still runs."""

@@ -12,7 +12,7 @@ from typing import cast
 
 import psycopg
 from psycopg import sql
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DuplicateObject, LockNotAvailable
 
 from producer.clock import Clock
 from producer.errors import PostgresUnavailable, ServerNotReady, SlotInUse, SlotLost, SlotUnfit
@@ -55,9 +55,15 @@ class Slot:
         return self.restart_lsn + self.retained_bytes
 
     @property
+    def being_made(self) -> bool:
+        """Whether somebody makes it at this moment: it has no place yet, and is gone again if he ends before."""
+        return bool(self.plugin) and self.active_pid is not None and self.confirmed_lsn is None
+
+    @property
     def lost(self) -> bool:
         """Whether it can give nothing any more."""
-        return self.wal_status == "lost" or self.invalidation is not None or self.restart_lsn is None
+        without_place = self.restart_lsn is None and not self.being_made
+        return self.wal_status == "lost" or self.invalidation is not None or without_place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +174,7 @@ def create(replication: Connection, server: Server, name: str, plugin: str, *, f
     Raises:
         ServerNotReady: a failover slot on a server older than PostgreSQL 17.
         PostgresUnavailable: older transactions did not end in time.
+        SlotInUse: another was faster.
     """
     demand_failover(replication, failover=failover)
     options = sql.SQL("(SNAPSHOT 'export', FAILOVER)") if failover else sql.SQL("EXPORT_SNAPSHOT")
@@ -185,6 +192,10 @@ def create(replication: Connection, server: Server, name: str, plugin: str, *, f
                 "older transactions to end",
                 remedy="SELECT pid, xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL; "
                 "SELECT * FROM pg_prepared_xacts;  -- end what is left open",
+            ) from error
+        except DuplicateObject as error:
+            raise SlotInUse(
+                f"PostgreSQL {server.where}: another has made the slot {name} at this moment", remedy="we look again"
             ) from error
     _, point, snapshot, _ = cast("tuple[str, str, str, str]", row)
     return NewSlot(consistent_point=Lsn.parse(point), snapshot_name=snapshot)
@@ -260,6 +271,20 @@ def fitting(slot: Slot, plugin: str, dbname: str) -> None:
     if slot.database != dbname:
         raise SlotUnfit(
             f"the replication slot {slot.name} belongs to the database {slot.database}, not {dbname}", remedy=remedy
+        )
+
+
+def demand_made(slot: Slot) -> None:
+    """Wait for whoever makes the slot: there is nothing to go on from yet.
+
+    Raises:
+        SlotInUse: it is being made.
+    """
+    if slot.being_made:
+        raise SlotInUse(
+            f"the replication slot {slot.name} is being made by pid {slot.active_pid}"
+            + (f" ({slot.reader})" if slot.reader else ""),
+            remedy="it waits for older transactions to end (pg_stat_activity, pg_prepared_xacts); we look again",
         )
 
 

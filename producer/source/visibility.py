@@ -56,10 +56,15 @@ def not_visible(connection: Connection) -> set[int]:
 
 
 def unfinished(xid: int, taken: str) -> bool:
-    """Whether a transaction (32 bits, as the plugin prints it) has not ended in a snapshot."""
+    """Whether a transaction (32 bits, as the plugin prints it) has not ended in a snapshot.
+
+    It is within half of all ids of the snapshot's limit, in the epoch before or behind where that is nearer.
+    """
     _, xmax, ids = taken.split(":")
     limit = int(xmax)
     whole = (limit & ~_XID_MASK) | xid
     if whole - limit > _XID_HALF:
         whole -= _XID_MASK + 1
+    elif limit - whole > _XID_HALF:
+        whole += _XID_MASK + 1
     return whole >= limit or str(whole) in ids.split(",")

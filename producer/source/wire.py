@@ -61,6 +61,7 @@ PUBLICATION_LOST = (
     " again"
 )
 """What to do when the log knows no publication of ours."""
+SLOT_GONE = "the slot is gone: run again after `pg-producer slot drop`"
 # What an older server does not know, by the version that brought it. A snapshot's transaction is long, and the server
 # decodes in transactions too. Compiling a question to the catalogue takes longer than answering it.
 _SESSION_SINCE = {
@@ -362,12 +363,7 @@ _RULES: tuple[_Rule, ...] = (
         PublicationLost,
         PUBLICATION_LOST,
     ),
-    _rule(
-        "42704",
-        ('replication slot "',),
-        SlotLost,
-        "the slot is gone: run again after `pg-producer slot drop`",
-    ),
+    _rule("", ('replication slot "',), SlotLost, SLOT_GONE),
     _rule(
         "53400",
         ("all replication slots are in use",),

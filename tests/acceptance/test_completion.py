@@ -76,6 +76,23 @@ def test_a_dropped_column_is_not_taken_for_an_unchanged_value(source: Source, co
     assert all(not record.headers for record in records)
 
 
+@pytest.mark.parametrize("gone", ["DROP TABLE s.t", "DROP SCHEMA s CASCADE"])
+def test_an_unchanged_value_of_a_table_that_is_gone(gone: str, source: Source, command: Command) -> None:
+    """It cannot be read again, and is not left out like one of a dropped column; its key's type may be gone too."""
+    source.execute(
+        "CREATE SCHEMA s", "CREATE TYPE s.mood AS ENUM ('a')", "CREATE TABLE stays (id int PRIMARY KEY)",
+        "CREATE TABLE s.t (k s.mood PRIMARY KEY, n int, big text)", "ALTER TABLE s.t ALTER big SET STORAGE external",
+        "INSERT INTO s.t VALUES ('a', 1, repeat('q', 3000))",
+    )  # fmt: skip
+    assert command.run("run", "--once").returncode == 0
+    source.execute("UPDATE s.t SET n = 2", gone)
+    done = command.run("run", "--once")
+    assert done.returncode == 0, done.stderr
+    _, updated = list[Any](command.records("s.t"))
+    assert updated.value["after"] == {"k": "a", "n": 2, "big": "__debezium_unavailable_value"}
+    assert _headers(updated) == {"__producer.unchanged": {"big": "placeholder"}}
+
+
 def test_without_a_key_a_null_that_may_have_been_nan_says_so(source: Source, command: Command) -> None:
     """Nothing can be read again: the null stays, a header names its column, and the log says it once."""
     printed = source.prints_nan()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from dev.stack import Stack
 from producer.lsn import Lsn
@@ -346,6 +347,35 @@ def test_a_partition_of_keyless_rows_that_is_gone_stops_once(source: Source, com
     finish(command)
     values: list[Any] = [record.value for record in command.records("public.t")]
     assert [value["after"]["id"] for value in values] == [11, 1]
+
+
+def test_a_commit_that_readers_do_not_see_yet(source: Source, command: Command) -> None:
+    """Contract 7: another's open transaction is in front of it; the confirmed slot is not one that somebody moved."""
+    source.execute(TABLE)
+    offsets = f"{command.prefix}.offsets"
+    settings = {**ONCE, "offset.storage.topic": offsets}
+    running = command.start("run", settings=settings)
+    running.wait_for("streaming")
+    other = Producer(
+        {"bootstrap.servers": command.bootstrap_servers, "transactional.id": f"{command.prefix}.other", "log_level": 0}
+    )
+    other.init_transactions(30)
+    other.begin_transaction()
+    try:
+        other.produce(offsets, b"{}", b"another's", 0)
+        assert other.flush(10) == 0
+        before = source.confirmed_lsn()
+        source.execute("INSERT INTO t VALUES (1, 'x')")
+        wait_for(lambda: source.confirmed_lsn() != before, what="it is confirmed")
+        assert running.stop() == 0, running.stderr
+        running = command.start("run", settings=settings)
+        with pytest.raises(AssertionError, match="not within"):
+            running.wait_for("streaming", 4)
+    finally:
+        other.abort_transaction(30)
+    running.wait_for("streaming")
+    assert running.stop() == 0, running.stderr
+    each_once(command.records("public.t"), 1)
 
 
 def test_a_partition_that_is_gone_is_compared(source: Source, command: Command) -> None:

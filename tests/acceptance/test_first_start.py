@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from contextlib import closing
 from pathlib import Path
 
@@ -11,9 +13,12 @@ import psycopg
 import pytest
 
 from dev.stack import Stack
+from producer.errors import SlotInUse
 from producer.schema.registry import Registry
+from producer.source import slot
+from producer.source.wire import connect_replication
 from tests import harness
-from tests.harness import Command, Source, source_of
+from tests.harness import Command, Source, source_of, wait_for
 from tests.roles import role
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -76,6 +81,64 @@ def test_a_slot_made_by_a_start_that_failed_is_dropped(source: Source, command: 
         source.execute(f"GRANT SELECT ON t, u TO {settings['database.user']}")
         source.publish()
         refused(command, 5, "too many connections", settings={**settings, "errors.retry.timeout": 500})
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_slot_that_another_is_making(source: Source, command: Command, how: signal.Signals) -> None:
+    """Nothing is read from it, and no position is stored that would be its: whoever makes it may end before it is."""
+    source.execute(TABLE, "INSERT INTO t VALUES (1)")
+    source.publish()
+    with source.connect() as holder:
+        with holder.transaction():
+            holder.execute("INSERT INTO t VALUES (2)")
+            first = command.start("run")
+            first.wait_for("the slot is made once older transactions have ended")
+            second = command.start("run")
+            second.wait_for("a temporary fault")
+            assert first.stop(how) in (0, -how)
+            if how == signal.SIGTERM:
+                second.wait_for("the slot is made once older transactions have ended")
+        second.wait_for("streaming")
+    wait_for(lambda: len(command.records("public.t")) == 2, what="both rows")
+    assert second.stop() == 0, second.stderr
+
+
+def test_a_slot_that_another_has_just_made(source: Source) -> None:
+    """Two first starts at once: one of them looks again."""
+    with closing(connect_replication(source.server())) as one, closing(connect_replication(source.server())) as other:
+        slot.create(one, source.server(), source.slot, harness.PLUGIN)
+        with pytest.raises(SlotInUse, match="made"):
+            slot.create(other, source.server(), source.slot, harness.PLUGIN)
+
+
+def test_a_slot_whose_position_may_be_stored_stays(
+    stack: Stack, source: Source, command: Command, tmp_path: Path
+) -> None:
+    """Kafka is frozen while the slot is made, and takes what it was sent once it is thawed: the next start goes on."""
+    source.execute(TABLE, "INSERT INTO t VALUES (1)")
+    broker = Stack(tmp_path / "broker" / "stack", stack.cache)
+    broker.start("kafka")
+    command.bootstrap_servers = broker.bootstrap_servers
+    settings: dict[str, object] = {"bootstrap.servers": broker.bootstrap_servers}
+    frozen = broker.pid("kafka")
+    assert frozen is not None
+    try:
+        with source.connect() as holder, holder.transaction():
+            holder.execute("INSERT INTO t VALUES (2)")
+            running = command.start("run", settings=settings)
+            running.wait_for("the slot is made once older transactions have ended")
+            os.kill(frozen, signal.SIGSTOP)
+        try:
+            made = f"SELECT FROM pg_replication_slots WHERE slot_name = '{source.slot}' AND active_pid IS NULL"
+            wait_for(lambda: source.rows(made), what="the slot is made")
+            assert running.stop() == 5, running.stderr
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        done = command.run("run", "--once", settings=settings)
+        assert done.returncode == 0, done.stderr
+        assert len(command.records("public.t")) == 2
+    finally:
+        broker.wipe()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]  # re-exported unsaid
 
 from dev.stack import Stack
 from producer.acks import Group, Tracker
@@ -146,6 +147,31 @@ def test_a_partition_can_be_named(sink: Sink, name: str) -> None:
         sink.send(name, None, b"truncate", group, partition=partition)
     delivered(sink, group)
     assert sorted(record.partition for record in sink.read(name, SECONDS)) == [0, 1, 2, 3]
+
+
+def raised(sink: Sink, name: str, partitions: int) -> None:
+    """Somebody gives the topic more partitions."""
+    if isinstance(sink, MemorySink):
+        sink.topics[name] += [[] for _ in range(partitions - len(sink.topics[name]))]
+        return
+    admin = AdminClient({"bootstrap.servers": Stack.load().bootstrap_servers})
+    admin.create_partitions([NewPartitions(name, partitions)])[name].result(SECONDS)
+
+
+def test_partitions_that_somebody_adds_are_known(sink: Sink, name: str) -> None:
+    """Contract 4: keys live there from then on, and a TRUNCATE must reach them."""
+    create(sink, name, 1)
+    assert sink.partitions_of(name) == 1
+    raised(sink, name, 3)
+    deadline = time.monotonic() + SECONDS
+    while sink.partitions_of(name) < 3:
+        assert time.monotonic() < deadline
+        sink.flush(0.1)
+    group = Group()
+    for partition in range(3):
+        sink.send(name, None, b"truncate", group, partition=partition)
+    delivered(sink, group)
+    assert sorted(record.partition for record in sink.read(name, SECONDS)) == [0, 1, 2]
 
 
 def test_topics_are_created_once_and_keep_their_partitions(sink: Sink, name: str) -> None:

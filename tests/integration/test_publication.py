@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 
 from producer.acks import Group
-from producer.errors import AccessDenied, PublicationLost, PublicationUnfit
+from producer.errors import AccessDenied, PostgresUnavailable, PublicationLost, PublicationUnfit
 from producer.lsn import Lsn
 from producer.pipeline.tables.published import Published
 from producer.settings import load_settings
@@ -191,6 +192,29 @@ def test_a_publication_behind_the_slot(source: Source, session: Session) -> None
     assert members(source) == {"": ["t"], "_inserts": [None]}
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["made", "a table added"])
+def test_another_connector_does_the_same_at_this_moment(there: bool, source: Source, session: Session) -> None:
+    """Contract 3: two may share a publication, and start together. A temporary fault: then there is nothing to do."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    name = f"producer_{source.name}"
+    if there:
+        source.execute(f"CREATE PUBLICATION {name}", f"CREATE PUBLICATION {name}_inserts")
+    ours = session.look()
+    with ThreadPoolExecutor(1) as pool, source.connect() as other:
+        other.execute("BEGIN")
+        if not there:
+            other.execute(f"CREATE PUBLICATION {name}")
+        other.execute(f"ALTER PUBLICATION {name} ADD TABLE t")
+        made = pool.submit(ours.make, session.offsets.load(1))
+        waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        wait_for(lambda: source.rows(waits), what="it waits for the other")
+        other.execute("COMMIT")
+        with pytest.raises(PostgresUnavailable, match="could not be altered"):
+            made.result()
+    session.look().make(session.offsets.load(1))
+    assert members(source)[""] == ["t"]
+
+
 def test_a_table_that_was_out_for_a_while(source: Source, session: Session) -> None:
     """Whoever took it out, while we ran or not: what it missed is remembered until it is taken care of."""
     source.execute("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)")
@@ -274,12 +298,12 @@ def test_a_dropped_table_is_no_change(source: Source, session: Session) -> None:
 
 
 def test_a_server_that_goes_on_without_a_publication(source: Source, session: Session) -> None:
-    """PostgreSQL 18 only warns."""
+    """PostgreSQL 18 only warns, in its own language."""
     source.execute("CREATE TABLE t (id int PRIMARY KEY)")
     running = session.go()
-    running.notice("something else")
+    running.notice("01000", "something else")
     running.demand()
-    running.notice('skipped loading publication "p"')
+    running.notice("55000", "Laden der Publikation »p« wurde übersprungen")
     with pytest.raises(PublicationLost):
         running.demand()
 

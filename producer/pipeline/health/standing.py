@@ -18,6 +18,11 @@ History = Callable[[int], Sequence[Branch] | None]
 """The timelines before a timeline; None where the server cannot tell."""
 
 
+def ahead(stored: Offset | None, found: Slot | None) -> bool:
+    """Whether the slot stands beyond our position."""
+    return stored is not None and found is not None and (found.confirmed_lsn or ZERO) > stored.lsn
+
+
 def lost(stored: Offset | None, identity: Identity, found: Slot | None, name: str, history: History) -> SlotLost | None:
     """What keeps the slot from giving what follows `stored`; None: it does."""
     if stored is None:
@@ -50,10 +55,9 @@ def lost(stored: Offset | None, identity: Identity, found: Slot | None, name: st
     dead = slot.lost(found)
     if dead is not None:
         return dead
-    confirmed = found.confirmed_lsn or ZERO
-    if confirmed > stored.lsn:
+    if ahead(stored, found):
         return SlotLost(
-            f"the replication slot {name} stands at {confirmed}, ahead of our position {stored.lsn}: "
+            f"the replication slot {name} stands at {found.confirmed_lsn}, ahead of our position {stored.lsn}: "
             f"somebody moved it or made it anew, and what lies between is gone{moved}",
             remedy=slot.RECOVER,
         )

@@ -27,6 +27,8 @@ class SnapshotBoundary:
         self._sink = sink
         self._seconds = connector.settings.transaction_boundary_interval_ms / 1000
         self._committed_at = connector.clock.monotonic()
+        self.hurried = False
+        """It is to end as soon as it can: the rest is read later."""
 
     @classmethod
     def of(cls, connector: Connector, sink: Sink) -> SnapshotBoundary | None:
@@ -36,7 +38,7 @@ class SnapshotBoundary:
     @property
     def due(self) -> bool:
         """Whether a transaction is to end."""
-        return self._clock.monotonic() - self._committed_at >= self._seconds
+        return self.hurried or self._clock.monotonic() - self._committed_at >= self._seconds
 
     def in_order(self, running: Iterable[TableCopy]) -> list[TableCopy]:
         """Those that others wait for first: a reader that is free goes on with them."""

@@ -64,7 +64,7 @@ class SnapshotCopy:
     it waits. `leaves_out` names keys whose rows are not sent. `before_mark` is called when a table's rows are
     acked, and it is not marked yet: such a table is read whole. `compare` begins to compare a table with its
     topic, as its copy begins, and gives both; None: nothing can have gone. Once it `gives_way` the rest is given
-    back.
+    back; in Kafka transactions, once what has begun is sent whole.
 
     The markers of `source.snapshot` need to know what is last: so each chunk's last row is held
     until its table has another one, and the last table's until it is known to be the last. A chunk
@@ -129,7 +129,7 @@ class SnapshotCopy:
         free = list(readers)
         poll = select.poll()
         self._walker.clock(times(self._micros))
-        while (waiting or running) and not self._stop.requested and not self._gives_way():
+        while (waiting or running) and not self._stop.requested and not self._given_way():
             for reader in list(free):
                 if self._employ(connection, reader, waiting, running, unseen):
                     free.remove(reader)
@@ -157,6 +157,17 @@ class SnapshotCopy:
             self._release(self._final, "last")
         self._acks.drain()
         return unseen
+
+    def _given_way(self) -> bool:
+        """Whether the rest is given back. In Kafka transactions what has begun goes on to its end: it would come twice.
+
+        What was sent of it cannot be taken back: the marks of what is done are in the same transaction.
+        """
+        gives_way = self._gives_way()
+        if self._boundary is None:
+            return gives_way
+        self._boundary.hurried = gives_way
+        return gives_way and self._boundary.reached(self._acks.unmarked)
 
     def _left(self, running: list[TableCopy], waiting: Iterable[Unread]) -> list[Unread]:
         """What is not read, and not to be read by us."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from producer import crash_points, observe
-from producer.errors import OperatorError, ProducerError, SlotLost
+from producer.errors import KafkaUnavailable, OperatorError, ProducerError, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
@@ -163,13 +163,14 @@ class Handover:
             first_reading = False
 
     def _make_slot(self, *, wants_rows: bool) -> Start | None:
-        """Slot and snapshot together; a slot whose start fails is dropped again."""
+        """Slot and snapshot together; a slot whose start fails is dropped again, unless its position may be stored."""
         settings, server = self._connector.settings, self._connector.server
         with ExitStack() as stack:
             replication = connect_replication(server)
             stack.callback(replication.close)
             made = self._create(replication)
             crash_points.reach("slot_made")
+            written = False
             try:
                 offset = self._offset(made.consistent_point, running=wants_rows)
                 snapshot = None
@@ -180,10 +181,13 @@ class Handover:
                 exactly_once.own(
                     self._sink, self._offsets, self._source.loaded, self._connector.clock, self._connector.stop
                 )
+                written = True
                 self._store(offset)
-            except BaseException:
+            except BaseException as error:
                 replication.close()
-                self._drop_quietly(settings.slot_name)
+                # Not acked in time, it may be there all the same: without the slot the next start would be refused.
+                if not (written and isinstance(error, KafkaUnavailable)):
+                    self._drop_quietly(settings.slot_name)
                 raise
             _log.info("the slot was made", slot=settings.slot_name, consistent_point=str(made.consistent_point))
             return Start(offset, []) if snapshot is None else self._copy(offset, snapshot)

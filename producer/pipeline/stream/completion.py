@@ -44,6 +44,8 @@ _REREAD = "__producer.reread"
 _UNREAD = "__producer.unread"
 HIDDEN = (_REREAD, _UNREAD)
 """The headers that name numbers whose null may have been NaN."""
+# The column, its table, the type of a key column or its schema.
+_GONE = (errors.UndefinedColumn, errors.UndefinedTable, errors.UndefinedObject, errors.InvalidSchemaName)
 # What helps where a row cannot be read again.
 _PLACEHOLDER = "set unchanged.toast.handling=placeholder (or null)"
 _NEWER_PLUGIN = "install wal2json 2.6 or newer: it prints NaN and Infinity, which may hide in this null"
@@ -270,7 +272,7 @@ class Completion:
             try:
                 parts = [list(part) for part in zip(*keys, strict=True)]
                 result = self._select(query, parts)
-            except (errors.UndefinedColumn, errors.UndefinedTable) as error:
+            except _GONE as error:
                 raise ColumnGone from error
         width = len(relation.key)
         found: dict[Key, Texts] = {}

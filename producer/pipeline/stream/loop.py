@@ -54,7 +54,7 @@ _LOOK_SECONDS = 4.0
 
 
 class StreamLoop:
-    """Reads one replication stream until told to stop, or until `target` is reached; `patience` as for Upkeep."""
+    """Reads one replication stream until told to stop, or until `target` is reached."""
 
     def __init__(
         self,
@@ -70,14 +70,12 @@ class StreamLoop:
         previous_commit: Lsn | None,
         target: Lsn | None,
         status_seconds: float,
-        patience: float,
         started: Callable[[], None],
         marks: Marks,
         wanted: Sequence[Unread],
     ) -> None:
         settings = connector.settings
         self._connector = connector
-        self._marks = marks
         self._bars = observe.snapshot_progress(
             connector.clock, tables=len(wanted), rows=sum(unread.table.rows for unread in wanted)
         )
@@ -138,7 +136,6 @@ class StreamLoop:
             sink=sink,
             progress=progress,
             status_seconds=status_seconds,
-            patience=patience,
             cut=lambda: self._transactions.cut(),
             last=lambda: self._transactions.last,
             asks=lambda: self._target is not None or self._later.pending,
@@ -200,7 +197,7 @@ class StreamLoop:
         self._walker.clock(times(self._clock.time_us()))
         while not self._stop.requested and not self._reached:
             # Before anything is read: what has come while we were stopped is a successor's.
-            self._upkeep.refuse_lapse()
+            stream.refuse_lapse()
             ahead = bool(self._ahead)
             code, taken = transactions.run(
                 self._next_ahead if ahead else stream.get,

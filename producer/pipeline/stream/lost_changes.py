@@ -34,8 +34,8 @@ class LostChanges:
         self._catalog = catalog
         self._names: dict[str, str | None] = {}
 
-    def notice(self, text: str) -> None:
-        """Take a notice of the plugin. It does not raise: the driver would only log it."""
+    def notice(self, _state: str, text: str) -> None:
+        """Take a notice of the plugin, which speaks English only. It does not raise: the driver would only log it."""
         found = _NOTICE.fullmatch(text)
         if found is None:
             return

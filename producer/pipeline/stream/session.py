@@ -155,12 +155,12 @@ class StreamSession:
         catalog = self._source.connection
         stream = ReplicationStream(connect_replication(self._server), self._server, self._clock)
         with contextlib.closing(stream):
-            timeout_ms = stream.timeout_ms()
+            stream.patience = patience = stream.timeout_ms() / 1000
             status_seconds = self._settings.status_update_interval_ms / 1000
-            if timeout_ms:
-                status_seconds = min(status_seconds, timeout_ms / 1000 / _STATUS_SHARE)
+            if patience:
+                status_seconds = min(status_seconds, patience / _STATUS_SHARE)
             # Meanwhile the stream is not kept alive.
-            catalog.answer_within(timeout_ms / 1000 or _ANSWER_SECONDS)
+            catalog.answer_within(patience or _ANSWER_SECONDS)
             published = self._source.published
             lost_changes = LostChanges(self._connector.counters, self._tables, catalog)
             stream.on_notice(lost_changes.notice if published is None else published.notice)
@@ -180,12 +180,12 @@ class StreamSession:
             )
             condition = self._connector.counters.condition
             condition.enter("streaming", self._clock.monotonic())
-            condition.patience = timeout_ms / 1000
+            condition.patience = patience
             loop = StreamLoop(
                 connector=self._connector, stream=stream, dialect=dialect, catalog=catalog, tables=self._tables,
                 published=published, sink=self._sink,
                 progress=progress, previous_commit=offset.commit_lsn, target=target, status_seconds=status_seconds,
-                patience=timeout_ms / 1000, started=self._started, marks=self._marks, wanted=later,
+                started=self._started, marks=self._marks, wanted=later,
             )  # fmt: skip
             try:
                 with explained(self._server, "asking the catalogue"), contextlib.closing(loop):
@@ -195,7 +195,8 @@ class StreamSession:
             except (PostgresUnavailable, NoTypeOids, DataError):
                 # What Kafka has acked meanwhile need not come again; and what lies before a row that stops us is
                 # not to be read while its Kafka transaction is open.
-                self._store_acked(progress)
+                if not stream.lapsed:
+                    self._store_acked(progress)
                 raise
             self._settle(progress, stream)
 
@@ -249,6 +250,7 @@ class StreamSession:
 
     def _settle(self, progress: Progress, stream: ReplicationStream) -> None:
         """Nothing more is read: wait for the acks, write the position, confirm it."""
+        stream.refuse_lapse()
         since = self._clock.monotonic()
         deadline = since + (_SETTLE_SECONDS if not self._stop.requested else _STOP_SECONDS)
         told = False

@@ -262,7 +262,8 @@ class Transactions:
         elif result == KEY_CHANGE:
             self._key_change()
         reading = self._later.reading
-        if reading is not None and reading.topic == walker.topic:
+        # Of a row that is none of ours the walker knows nothing: topic and key are those of the row before.
+        if reading is not None and result in _EVENTS and reading.topic == walker.topic:
             keys = (walker.key, walker.old_key if result == KEY_CHANGE else None)
             reading.note(self._fast.xid, keys, insert=message[XLOG_HEADER + _ACTION] == _INSERT)
         return result

@@ -31,8 +31,7 @@ _WATCH_SECONDS = 4.0
 class Upkeep:
     """Of one stream. `cut` closes what is open in the tracker; `last` is as `Transactions.last`.
 
-    `patience` is wal_sender_timeout in seconds: how long the server waits for a word of ours; 0: for
-    ever. While it `asks`, the server is asked for a keep-alive.
+    While it `asks`, the server is asked for a keep-alive.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class Upkeep:
         sink: Sink,
         progress: Progress,
         status_seconds: float,
-        patience: float,
         cut: Callable[[], None],
         last: Callable[[], Position | None],
         asks: Callable[[], bool],
@@ -62,7 +60,6 @@ class Upkeep:
         self._progress = progress
         self._exactly = progress if isinstance(progress, CommittedProgress) else None
         self._status_seconds = status_seconds
-        self._patience = patience
         self._cut = cut
         self._last = last
         self._asks = asks
@@ -79,7 +76,7 @@ class Upkeep:
             ProducerError: what ends the stream.
         """
         progress, stream = self._progress, self._stream
-        self.refuse_lapse()
+        stream.refuse_lapse()
         if not progress.closing and self._heartbeat.beat():
             self._sink.flush(_FLUSH_SECONDS)
         if not progress.tracker.idle:
@@ -103,16 +100,6 @@ class Upkeep:
             stream.confirm(safe)
         elif silent >= _REPLY_SECONDS and self._asks():
             stream.confirm(safe, ask=True)
-
-    def refuse_lapse(self) -> None:
-        """We were stopped, or a call took long: what we read and store now could be behind a successor's."""
-        silent = self._stream.silent_seconds
-        if 0 < self._patience < silent:
-            raise PostgresUnavailable(
-                f"PostgreSQL {self._server.where}: we were silent for {silent:.0f} s, longer than wal_sender_timeout: "
-                "another may read the slot now",
-                remedy="was the process or the machine suspended? we come back by ourselves",
-            )
 
     def watch(self) -> None:
         """Look after a stream that is silent: a network that swallows all does not tell that it was given up.

@@ -26,8 +26,8 @@ from producer.source.wire import PUBLICATION_LOST, Connection, Server
 
 _log = observe.logger("producer.publication")
 
-# PostgreSQL 18 goes on where older ones fail.
-_SKIPPED = 'skipped loading publication "'
+# PostgreSQL 18 goes on where older ones fail; its words are in the server's language.
+_SKIPPED = "55000"
 
 
 class Published:
@@ -240,9 +240,9 @@ class Published:
         gone = any(oid < 0 for oid in self._states.keys() - now.keys())
         return gone or any(self._states.get(oid) != state for oid, state in now.items())
 
-    def notice(self, text: str) -> None:
+    def notice(self, state: str, text: str) -> None:
         """Take a notice of the server's. It does not raise: the driver would only log it."""
-        if _SKIPPED in text:
+        if state == _SKIPPED:
             self._skipped = text
 
     def demand(self) -> None:

@@ -20,6 +20,7 @@ def do(connection: Connection, server: Server, planned: Steps) -> None:
 
     Raises:
         PostgresUnavailable: something else has changed a table or the publication meanwhile: look again.
+        AccessDenied, OperatorError, ...: as `wire.explain` maps the server's words.
     """
     for steps in planned.transactions:
         try:
@@ -32,6 +33,8 @@ def do(connection: Connection, server: Server, planned: Steps) -> None:
             errors.UndefinedObject,
             errors.UndefinedTable,
             errors.LockNotAvailable,
+            # Both have found that it is not there.
+            errors.UniqueViolation,
         ) as error:
             raise PostgresUnavailable(
                 f"PostgreSQL {server.where}: the publication {steps[0].publication} could not be altered: "

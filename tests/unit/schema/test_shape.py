@@ -99,6 +99,15 @@ def test_an_update_after_a_drop_is_of_the_new_shape() -> None:
     assert missing == ()
 
 
+def test_of_a_table_that_is_gone_an_unchanged_value_is_missed() -> None:
+    """It is not taken for a dropped column: its value would be lost without a word."""
+    update = row("U", ("id", INT), ("age", INT))
+    found, missing = shape_of(update, Known(now=None, before=NOW, types=TYPES))
+    assert (found.columns, missing) == ((ID, NAME, AGE), (NAME,))
+    _, missing = shape_of(row("I", ("id", INT), ("age", INT)), Known(now=None, before=NOW, types=TYPES))
+    assert missing == ()
+
+
 @pytest.mark.parametrize("lacking", [("name", TEXT), ("id", INT)])
 def test_only_toastable_columns_may_be_lacking(lacking: tuple[str, PgType]) -> None:
     """A fixed-width column is never left out."""

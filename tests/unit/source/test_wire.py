@@ -31,6 +31,7 @@ SERVER = Server(host="h", port=1, user="cdc", dbname="shop", application_name="x
         ("55000", "ERROR:  logical decoding requires wal_level >= logical", ServerNotReady, "wal_level = logical"),
         ("55006", 'ERROR:  replication slot "s1" is active for PID 7', SlotInUse, "stop the other reader"),
         ("42704", 'ERROR:  replication slot "s1" does not exist', SlotLost, "slot drop"),
+        ("42704", 'ERROR:  unrecognized configuration parameter "x"', OperatorError, "server's log"),
         ("53400", "ERROR:  all replication slots are in use", ServerNotReady, "max_replication_slots"),
         (None, 'FATAL:  too many connections for role "cdc"', PostgresUnavailable, "CONNECTION LIMIT of"),
         (None, "FATAL:  sorry, too many clients already", PostgresUnavailable, "max_connections"),

@@ -56,6 +56,10 @@ def test_without_keys_a_change_disturbs_the_reading() -> None:
         (6, "4294967290:4294967306:4294967301", False),
         (11, "4294967290:4294967306:", True),
         (4294967295, "4294967290:4294967306:", False),
+        # It is about to begin: the last that ended is of this one, and what was decoded since of the next.
+        (3, "4294967290:4294967294:", True),
+        (3, "8589934580:8589934590:8589934585", True),
+        (4294967280, "8589934580:8589934590:", False),
     ],
 )
 def test_a_32_bit_id_is_widened_against_the_snapshot(xid: int, snapshot: str, expected: bool) -> None:
