@@ -98,7 +98,7 @@ class Answers:
         )
 
     def _status(self, environ: WSGIEnvironment) -> Answer:
-        asked = parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=8).get("since", ["0"])[0]
+        asked = parse_qs(environ.get("QUERY_STRING", "")).get("since", ["0"])[0]
         since = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < len(str(_MOST_NUMBER)) else 0
         return Answer(
             HTTPStatus.OK, _JSON, status.document(self._subject, self._history, self._instance, since)

@@ -82,6 +82,13 @@ def test_other_paths_are_not_there(path: str) -> None:
     assert ask(answers(), path, "POST").status == 404
 
 
+@pytest.mark.parametrize(
+    "query", ["since=", "since=-1", "since=1&since=2", "%ff&=&;", "&".join(f"a{i}=1" for i in range(99))]
+)
+def test_a_question_that_is_not_the_page_s_is_answered(query: str) -> None:
+    assert ask(answers(), f"/status.json?{query}").status == 200
+
+
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:9108", "[::1]", "[::1]:9108", "localhost."])
 def test_names_of_this_machine_are_answered(host: str) -> None:
     assert ask(answers(), "/health", HTTP_HOST=host).status == 200
