@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ipaddress
 import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -22,7 +23,6 @@ from producer.serve.history import History
 from producer.serve.metrics import Exposition, Subject
 
 _JSON = "application/json; charset=utf-8"
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HEADERS = [
     ("Cache-Control", "no-store"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -119,11 +119,15 @@ def _refusal(code: HTTPStatus, words: str, *headers: tuple[str, str]) -> Answer:
 
 
 def _names_loopback(host: str | None) -> bool:
-    """A client without a Host header is no browser."""
+    """A client without a Host header is no browser; an address is no name that can be made to mean another."""
     if host is None:
         return True
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name.lower().rstrip(".") in _LOOPBACK
+    name = name.lower().rstrip(".")
+    try:
+        return name == "localhost" or ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _page() -> tuple[bytes, str]:

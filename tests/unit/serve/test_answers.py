@@ -89,12 +89,17 @@ def test_a_question_that_is_not_the_page_s_is_answered(query: str) -> None:
     assert ask(answers(), f"/status.json?{query}").status == 200
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:9108", "[::1]", "[::1]:9108", "localhost."])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:80", "127.0.0.1:9108", "127.0.0.2:9108", "[::1]", "[::1]:9108", "localhost."]
+)
 def test_names_of_this_machine_are_answered(host: str) -> None:
     assert ask(answers(), "/health", HTTP_HOST=host).status == 200
 
 
-@pytest.mark.parametrize("host", ["evil.test", "evil.test:9108", "localhost.evil.test", "127.0.0.1.evil.test", "", ":"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.test", "evil.test:9108", "localhost.evil.test", "127.0.0.1.evil.test", "192.0.2.1", "[::2]:80", "", ":"],
+)
 def test_a_name_that_was_made_to_mean_this_machine_learns_nothing(host: str) -> None:
     """DNS rebinding; where others may ask, their names for us are not known."""
     for path in ("/", "/status.json", "/metrics", "/health"):
