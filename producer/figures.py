@@ -163,6 +163,9 @@ class Errors:
             if (one.kind, one.message) == (kind, message):
                 one.time_us = time_us
                 one.times += 1
+                # The last is what was told last; the first gives way to what is new.
+                self.told.remove(one)
+                self.told.append(one)
                 return
         self.told.append(Told(kind, message, remedy, time_us))
 

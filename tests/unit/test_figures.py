@@ -74,6 +74,16 @@ def test_an_error_that_comes_again_is_counted_not_repeated_and_old_ones_go() -> 
     assert errors.faults == {"KafkaUnavailable": 2}
 
 
+def test_an_error_that_comes_again_is_the_last_that_was_told() -> None:
+    """And stays, whatever was told once in between."""
+    errors = Errors(StillClock())
+    for number in range(100):
+        errors.fault("KafkaUnavailable", "away", "wait")
+        assert errors.told[-1].message == "away"
+        errors.tell("ConversionError", f"table {number}", "")
+    assert [told.times for told in errors.told if told.message == "away"] == [100]
+
+
 def test_copying_or_streaming_ends_a_fault_and_looking_again_does_not() -> None:
     condition = Condition()
     condition.enter("reconnecting", 10)
