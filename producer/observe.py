@@ -125,8 +125,10 @@ class Counters:
     registry: Calls = field(default_factory=Calls)
 
     def awaits(self, table: str, expected_rows: int) -> TableSnapshot:
-        """The table is to be copied."""
+        """The table is to be copied. Where a copy of it was complete, this is another one."""
         found = self.snapshots.setdefault(table, TableSnapshot(expected_rows))
+        if found.chunks_done >= found.chunks:
+            found.rows = found.chunks = found.chunks_done = 0
         found.expected_rows, found.state = expected_rows, "waiting"
         return found
 

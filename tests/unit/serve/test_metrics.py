@@ -98,6 +98,20 @@ def test_what_has_no_value_is_absent_and_counters_begin_at_0() -> None:
     assert found["acks_total"] == found[f"{BEHIND}_count"] == {(): 0}
 
 
+def test_a_table_that_is_to_be_copied_again_waits_with_a_chunk_at_least() -> None:
+    """A slot that was lost is recovered from; what is marked of a copy that goes on stays done."""
+    counters = Counters()
+    for name, done in (("public.whole", 5), ("public.part", 2)):
+        counters.awaits(name, 10).add(7)
+        table = counters.snapshots[name]
+        table.state, table.chunks, table.chunks_done = "read", 5, done
+        counters.awaits(name, 10)
+    found = scraped(counters)
+    assert found["snapshot_chunks_done"] == {("public.part",): 2, ("public.whole",): 0}
+    assert found["snapshot_chunks_to_do"] == {("public.part",): 3, ("public.whole",): 1}
+    assert found["snapshot_rows_total"] == {("public.part",): 7, ("public.whole",): 7}
+
+
 def test_types_and_names_are_prometheus_ones() -> None:
     assert all(metric.name.endswith("_total") == (metric.kind == "counter") for metric in METRICS)
     assert len({metric.name for metric in METRICS}) == len(METRICS)
