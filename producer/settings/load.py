@@ -109,8 +109,10 @@ class _Loading:
         for variable in unknown:
             key = key_of(variable)
             near = nearest(key, _CLOSE)
-            if key.startswith(patterns.FREE_TEXT):
-                self.problems.append(f"{variable}: cannot come from the environment: write it in a file, or use --set")
+            if key.startswith(patterns.FREE_TEXT) or transformations.meant(key):
+                safe = transformations.without_salt(key)
+                shown = variable if safe == key else variable_of(safe)
+                self.problems.append(f"{shown}: cannot come from the environment: write it in a file, or use --set")
             elif near:
                 self.problems.append(f"{variable}: unknown environment variable; did you mean {variable_of(near)}?")
             else:

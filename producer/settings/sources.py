@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from producer.errors import SettingsError
-from producer.settings import patterns
+from producer.settings import patterns, transformations
 from producer.settings.model import FIELDS
 from producer.settings.references import properties
 
@@ -84,7 +84,7 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"{key} is given twice")
+            raise ValueError(f"{transformations.without_salt(key)} is given twice")
         found[key] = value
     return found
 
@@ -106,7 +106,7 @@ def _leaves(table: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, str]]:
 
 def _joined(key: str, items: list[Any]) -> str:
     if any(isinstance(item, (list, dict)) for item in items):
-        raise ValueError(f"{key}: a list may hold texts and numbers alone")
+        raise ValueError(f"{transformations.without_salt(key)}: a list may hold texts and numbers alone")
     separator = _SEPARATORS.get(key, ",")
     texts = [_plain(item) for item in items]
     if key == "database.initial.statements":

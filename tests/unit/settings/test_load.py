@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,19 @@ def test_secrets_are_never_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(None, sets, {})
     assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["COLUMN_MASK_HASH_MD5_WITH_SALT_", "COLUMN_MASK_HASH_V2_SHA_256_WITH_SALT_", "COLUM_MASK_HASH_MD5_WITH_SALT_",
+     "COLUMN_MASK_HASHH_V2_SHA_256_WITH_SALT_", "column_mask_hash_md5_with_salt_"],
+)  # fmt: skip
+def test_the_salt_in_a_variable_s_name_is_not_shown(variable: str) -> None:
+    environ: dict[str, Any] = {f"PRODUCER_{variable}HUNTER2": "a.b.c"}
+    message = problems("topic.prefix=p", **environ)
+    assert message.startswith("PRODUCER_COLUM")
+    assert "cannot come from the environment" in message
+    assert "hunter2" not in message.lower()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,13 @@ def read(tmp_path: Path, name: str, text: str) -> dict[str, str]:
     return {key: given.value for key, given in read_file(file).items()}
 
 
+@pytest.mark.parametrize("value", ['"a", "column.mask.hash.MD5.with.salt.hunter2": "b"', '[["a"]]'])
+def test_the_salt_in_a_key_is_not_shown(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingsError, match=r"column\.mask\.hash\.MD5\.with\.salt\.\*+") as caught:
+        read(tmp_path, "a.json", f'{{"column.mask.hash.MD5.with.salt.hunter2": {value}}}')
+    assert "hunter2" not in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
