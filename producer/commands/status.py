@@ -79,6 +79,7 @@ class _Report:
         loaded, sizes = (Loaded(), {}) if asked is None else asked
         if self._full:
             loaded = _of_the_last_run(loaded)
+        loaded = _of_the_selected(loaded, chosen)
         lag_seconds = self._age(loaded) if self._full else self._lag(found, loaded)
         budget = self._budget(found, began)
         self._judge(found, loaded if asked is not None else None, chosen)
@@ -256,6 +257,13 @@ def _of_the_last_run(loaded: Loaded) -> Loaded:
     """Without the marks of full-table runs before it."""
     begin = None if loaded.offset is None else loaded.offset.consistent_point
     tables = {name: mark for name, mark in loaded.tables.items() if begin is not None and mark.position >= begin}
+    return replace(loaded, tables=tables)
+
+
+def _of_the_selected(loaded: Loaded, chosen: Sequence[Table]) -> Loaded:
+    """Without the marks of tables that are not selected, or were not for a while: they are to be read again."""
+    names = {table.qualified_name for table in chosen}
+    tables = {name: mark for name, mark in loaded.tables.items() if name in names and not mark.left}
     return replace(loaded, tables=tables)
 
 

@@ -75,6 +75,19 @@ def test_a_snapshot_beside_the_stream_is_completed(source: Source, command: Comm
     assert told["snapshot"] == {"state": "completed", "tables_done": 2, "tables": 2, "rows": 5, "unfinished": []}
 
 
+def test_a_table_that_was_left_is_not_done(source: Source, command: Command) -> None:
+    """Neither among those of now, nor when it is back: then it is to be read again."""
+    source.execute(*TABLES, "INSERT INTO t VALUES (1, 'p', 'v'), (2, 'p', 'v')", "INSERT INTO nokey VALUES ('v')")
+    assert command.run("run", "--once").returncode == 0
+    left = {"state": "completed", "tables_done": 1, "tables": 1, "rows": 1, "unfinished": []}
+    assert status(command, table_include_list="public.nokey")["snapshot"] == left
+    assert command.run("run", "--once", settings={"table.include.list": "public.nokey"}).returncode == 0
+    assert status(command, table_include_list="public.nokey")["snapshot"] == left
+    back = status(command)["snapshot"]
+    assert (back["tables_done"], back["tables"], back["rows"]) == (1, 2, 1)
+    assert [one["table"] for one in back["unfinished"]] == ["public.t"]
+
+
 def test_kafka_away(source: Source, command: Command) -> None:
     """The slot is told of all the same; exit 5."""
     source.execute(*TABLES)
