@@ -17,6 +17,7 @@ from producer.settings.values import (
     Count,
     Expressions,
     Flag,
+    Host,
     KeyColumns,
     Passed,
     Platform,
@@ -39,7 +40,7 @@ class DatabaseSettings(BaseModel):
     name: Stripped = setting(
         "", "name", "The connector's name: in the slot's application_name, the offsets' key, logs."
     )
-    database_hostname: Text = setting("localhost", "database.hostname", "The server's host name or address.")
+    database_hostname: Host = setting("localhost", "database.hostname", "The server's host name or address.")
     database_port: Port = setting(5432, "database.port", "The server's port.")
     database_user: Text = setting("postgres", "database.user", "The role to connect as.")
     database_password: Secret = setting(

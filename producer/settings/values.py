@@ -136,10 +136,22 @@ def _servers(value: str) -> str:
     return ",".join(servers)
 
 
+def _host(value: str) -> str:
+    """Python's resolver fails at such a name otherwise than at one that is not known. A path is a socket's."""
+    try:
+        for name in value.split(","):
+            if not name.startswith(("/", "@")):
+                name.encode("idna")
+    except UnicodeError:
+        raise ValueError("is no host's name: what stands between dots has 1 to 63 characters") from None
+    return value
+
+
 def _listen(value: str) -> str:
     found = _LISTEN.fullmatch(value)
     if value and (found is None or int(found.group(1)) > _PORT_MAX):
         raise ValueError("must be host:port or :port, the port up to 65535; 0: any that is free")
+    _host(value.rpartition(":")[0])
     return value
 
 
@@ -222,6 +234,7 @@ Milliseconds = Annotated[int, Field(ge=0)]
 MillisecondsOrForever = Annotated[int, Field(ge=-1)]
 Text = Annotated[str, _STRIP, Field(min_length=1)]
 Stripped = Annotated[str, _STRIP]
+Host = Annotated[str, _STRIP, Field(min_length=1), AfterValidator(_host)]
 Topic = Annotated[str, _STRIP, AfterValidator(_topic)]
 Slot = Annotated[str, _STRIP, AfterValidator(_slot)]
 Publication = Annotated[str, _STRIP, AfterValidator(_publication)]

@@ -96,7 +96,8 @@ def test_nothing_changes_afterwards() -> None:
         "schema.registry.url=", "schema.registry.url=http://", "schema.registry.url=http://a:x", "log.level=loud",
         "skipped.operations=x", "skipped.operations=none,c", "skipped.operations=c,u,d,t",
         "tombstones.on.delete=1", "max.queue.size.in.bytes=0", "errors.retry.timeout=-2", "http.listen=8080",
-        "http.listen=:65536", "http.listen=a b:1", "http.basic.auth.user.info=x", "http.basic.auth.user.info=:x",
+        "http.listen=:65536", "http.listen=a b:1", "http.listen=a..b:1", "database.hostname=a..b",
+        f"database.hostname={'a' * 64}.b", "http.basic.auth.user.info=x", "http.basic.auth.user.info=:x",
         "errors.deadletterqueue.topic.name=a/b", "value.subject.name.strategy=x", "hosting.platform=a b",
         "errors.retry.delay.max.ms=0", "snapshot.max.threads=0", "heartbeat.interval.ms=-1",
     ],
@@ -115,7 +116,9 @@ def test_what_cannot_work_is_refused(wrong: str) -> None:
         ("topic.creation.default.partitions=-1", "-1"), ("skipped.operations= T , d", "d,t"),
         ("value.subject.name.strategy=io.confluent.kafka.serializers.subject.TopicNameStrategy", "TopicNameStrategy"),
         ("hosting.platform=Some-Where", "some-where"), ("log.format=JSON", "json"), ("log.level=WARN", "warn"),
-        ("replication.method=log_based", "LOG_BASED"), ("max.queue.size.in.bytes=1", "1"),
+        ("replication.method=log_based", "LOG_BASED"), ("database.hostname= größe.example. ", "größe.example."),
+        ("database.hostname=/a/..b,::1,@c..d", "/a/..b,::1,@c..d"), ("http.listen=[::1]:0", "[::1]:0"),
+        ("max.queue.size.in.bytes=1", "1"),
     ],
 )  # fmt: skip
 def test_what_is_written_otherwise_is_taken(written: str, taken: str) -> None:
