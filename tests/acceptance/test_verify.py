@@ -150,6 +150,16 @@ def test_beside_writers_and_a_producer(source: Source, command: Command, setting
     assert rows == dict(source.rows("SELECT id, v FROM t"))
 
 
+def test_times_that_no_calendar_of_python_has_are_hashed_alike(source: Source, command: Command) -> None:
+    """Validity without end, above all: such a table was read row by row."""
+    source.execute("CREATE TABLE t (id int, until timestamptz, PRIMARY KEY (id, until))")
+    far = ("infinity", "-infinity", "4714-11-24 00:00+00 BC", "10000-01-01 00:00+00", "294276-12-31 23:59:59.9+00")
+    source.execute(*(f"INSERT INTO t VALUES ({number}, '{time}')" for number, time in enumerate(far)))
+    run_once(command)
+    (table,) = verified(command)["tables"]
+    assert (table["hashed"], table["rows"], table["rows_read"]) == (True, len(far), 0)
+
+
 def test_no_key_goes_back_in_time_by_a_repair(source: Source, command: Command) -> None:
     """Contract 5: a repair is the stream: what it sends stands above what was before it, and below what follows."""
     source.execute("CREATE TABLE t (id int PRIMARY KEY, v bigint)")

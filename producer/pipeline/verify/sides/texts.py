@@ -40,6 +40,9 @@ _EPOCH_MICROS = 946_684_800_000_000
 _DAY_MICROS = 86_400_000_000
 _INT_ENDS = (-(2**31), 2**31 - 1)
 _LONG_ENDS = (-(2**63), 2**63 - 1)
+_INFINITIES = ("-infinity", "infinity")
+_YEAR = re.compile(r"[+-]?\d+(?=-\d\d-)", re.ASCII)
+_TURN_YEARS, _TURN_DAYS = 400, 146_097
 # numeric's largest, and what is beyond the limits of int's own text.
 _EXACT = Context(prec=200_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
@@ -169,15 +172,26 @@ def _stamp(times: int, over: int) -> Text:
 
 
 def _zoned(value: str) -> str:
+    if value in _INFINITIES:
+        return _long(_LONG_ENDS[_INFINITIES.index(value)])
     try:
-        since = datetime.fromisoformat(value) - _EPOCH
-    except ValueError:
-        # Before Christ, behind the year 9999, an infinity.
+        year, rest = _YEAR.match(value), value
+        turns = 0
+        if year is not None:
+            # datetime knows no year before 1 and none behind 9999; the calendar comes round.
+            turns, near = divmod(int(year.group()) - _EPOCH.year, _TURN_YEARS)
+            rest = f"{near + _EPOCH.year}{value[year.end() :]}"
+        since = datetime.fromisoformat(rest) - _EPOCH
+        days = since.days + turns * _TURN_DAYS
+        return _long(days * _DAY_MICROS + since.seconds * 1_000_000 + since.microseconds)
+    except (ValueError, struct.error):
         return value
-    return _long(since.days * _DAY_MICROS + since.seconds * 1_000_000 + since.microseconds)
 
 
 def _interval(value: str) -> str:
+    if value in _INFINITIES:
+        end = _INFINITIES.index(value)
+        return struct.pack(">qii", _LONG_ENDS[end], _INT_ENDS[end], _INT_ENDS[end]).hex()
     found = _INTERVAL.fullmatch(value)
     if found is None:
         return value
