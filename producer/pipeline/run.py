@@ -46,7 +46,7 @@ from producer.schema.registry import Registry
 from producer.settings import Settings
 from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
-from producer.source import plugins, preflight, slot, visibility
+from producer.source import plugins, preflight, slot, start_lock, visibility
 from producer.source.wire import Connection, Server, connect, explained
 from producer.transcode.counts import Counts
 from producer.transcode.source_block import SourceBlock
@@ -181,6 +181,7 @@ class Runner:
             tables.recall(offsets, source.loaded)
             start = handover.position(again=self._again)
             if start is not None:
+                start_lock.release(source.connection)
                 for unread in start.later:
                     self.counters.awaits(unread.table.qualified_name, unread.table.rows)
                 if sink.transactions is None or sink.transactions.begun:
@@ -227,6 +228,8 @@ class Runner:
         preflight.demand(preflight.rights(connection, chosen, relations, self._server.user))
         preflight.demand(columns.refused(connection, self._server, self._settings, chosen, relations))
         self._doubt(relations)
+        if reads_log and self._settings.snapshot_mode != "initial_only":
+            start_lock.share(connection, self._server, self._settings.slot_name)
         found = slot.find(connection, self._settings.slot_name)
         if reads_log:
             slot.demand_failover(connection, failover=self._settings.slot_failover)

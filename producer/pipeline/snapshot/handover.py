@@ -25,7 +25,7 @@ from producer.pipeline.tables.published import Published
 from producer.pipeline.tables.tables import Tables
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
-from producer.source import slot, timeline
+from producer.source import slot, start_lock, timeline
 from producer.source.catalog import Table
 from producer.source.snapshot import Snapshot
 from producer.source.wire import Connection, Session, connect_replication
@@ -165,6 +165,7 @@ class Handover:
     def _make_slot(self, *, wants_rows: bool) -> Start | None:
         """Slot and snapshot together; a slot whose start fails is dropped again, unless its position may be stored."""
         settings, server = self._connector.settings, self._connector.server
+        start_lock.take(self._source.connection, server, settings.slot_name)
         with ExitStack() as stack:
             replication = connect_replication(server)
             stack.callback(replication.close)
@@ -217,6 +218,7 @@ class Handover:
         for table in compared:
             topic_keys.demand_whole(self._connector.settings, table)
         topic_keys.demand(self._sink, [self._tables.topic_of(table) for table in compared])
+        start_lock.take(connection, self._connector.server, name)
         _log.warning("the slot is made anew, and every table is read again", reason=lost.message)
         slot.await_reader_gone(connection, name, self._connector.clock)
         slot.drop(connection, self._connector.server, name)
