@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import psycopg
 import pytest
 
+from producer import crash_points
 from tests.harness import Command, Source, folded, wait_for
 
 PGOUTPUT: dict[str, object] = {"plugin.name": "pgoutput"}
@@ -89,6 +91,21 @@ def test_taken_out_and_put_back_by_somebody(source: Source, command: Command) ->
     )  # fmt: skip
     wait_for(lambda: rows_match(source, command), 40, running.stderr)
     assert running.stop() == 0, running.stderr
+
+
+def test_taken_out_while_the_first_snapshot_is_copied(
+    source: Source, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table was read by then, and we die: what the publication missed of it is compared."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 5)")
+    with monkeypatch.context() as dying:
+        dying.setenv(crash_points.VARIABLE, "snapshot_done")
+        assert command.run("run", "--once", settings=PGOUTPUT).returncode == -signal.SIGKILL
+    source.execute(f"ALTER PUBLICATION producer_{source.name} DROP TABLE t", "DELETE FROM t WHERE id = 1")
+    source.execute("INSERT INTO t VALUES (6)")
+    done = command.run("run", "--once", settings=PGOUTPUT)
+    assert done.returncode == 0, done.stderr
+    assert rows_match(source, command), done.stderr
 
 
 @pytest.mark.parametrize("recovers", [False, True])

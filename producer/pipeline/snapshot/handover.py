@@ -190,6 +190,9 @@ class Handover:
                 if not (written and isinstance(error, KafkaUnavailable)):
                     self._drop_quietly(settings.slot_name)
                 raise
+            if self._source.published is not None:
+                # Before any table's mark: one that is taken out of it while they are copied is known to have been in.
+                self._source.published.remember(self._offsets)
             _log.info("the slot was made", slot=settings.slot_name, consistent_point=str(made.consistent_point))
             return Start(offset, []) if snapshot is None else self._copy(offset, snapshot)
 
