@@ -23,6 +23,7 @@ from producer.errors import (
     TemporaryError,
 )
 from producer.events import Position, Relation
+from producer.lsn import Lsn
 from producer.observe import Counters
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
@@ -104,6 +105,8 @@ class Runner:
         self._repairs = repairs or Repairs()
         self._unpublished: PublicationLost | None = None
         """Part of the slot's log cannot be read: it is to be given up."""
+        self._made_at: Lsn | None = None
+        """Where the slot was made that the stored position belongs to."""
 
     def run(self) -> None:
         """Work until told to stop, or until `once` is done.
@@ -263,6 +266,11 @@ class Runner:
         if published is None:
             return Source(connection, identity, found, loaded)
         published.make(loaded)
+        made_at = None if loaded.offset is None else loaded.offset.consistent_point
+        if made_at != self._made_at:
+            # Another of us has found the same, and has made the slot anew: this one can be read.
+            self._unpublished = None
+        self._made_at = made_at
         lost = self._unpublished if found is not None else None
         return Source(connection, identity, found, loaded, published, lost or published.lost)
 

@@ -132,6 +132,30 @@ def test_a_publication_that_was_dropped(recovers: bool, source: Source, command:
         assert "snapshot.mode=when_needed" in done.stderr
 
 
+def test_a_publication_that_was_dropped_under_two_of_us(source: Source, command: Command) -> None:
+    """Both find it lost; the one that did not recover waits for the other's new slot, and does not make another."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 5)")
+    settings = {**PGOUTPUT, "snapshot.mode": "when_needed"}
+    first = command.start("run", settings=settings)
+    first.wait_for("streaming")
+    second = command.start("run", settings=settings)
+    second.wait_for("a temporary fault")
+    source.execute(f"DROP PUBLICATION producer_{source.name}, producer_{source.name}_inserts; INSERT INTO t VALUES (6)")
+    source.publish()
+    first.wait_for("a temporary fault")
+    first.process.send_signal(signal.SIGSTOP)
+    second.wait_for("the topic was compared")
+    first.process.send_signal(signal.SIGCONT)
+    first.wait_for("is active for PID")
+    assert "made anew" not in first.stderr
+    assert second.stop() == 0, second.stderr
+    wait_for(lambda: first.stderr.count("streaming") > 1, what="it takes over")
+    source.execute("DELETE FROM t WHERE id = 1")
+    wait_for(lambda: rows_match(source, command), what=first.stderr)
+    assert first.stop() == 0, first.stderr
+    assert "made anew" not in first.stderr
+
+
 def test_by_an_administrator(source: Source, command: Command) -> None:
     """`grants`, run by one, is all that a role without rights on publications needs; `slot drop` says what stays."""
     role = f"role_{source.name}"
