@@ -183,15 +183,20 @@ class Runner:
                 return True
             tables.recall(offsets, source.loaded)
             start = handover.position(again=self._again)
-            if start is not None:
+
+            def began() -> None:
+                # The server tells the slot's reader from others now.
                 start_lock.release(source.connection)
+                self._begun()
+
+            if start is not None:
                 for unread in start.later:
                     self.counters.awaits(unread.table.qualified_name, unread.table.rows)
                 if sink.transactions is None or sink.transactions.begun:
                     self._again = False
                 session = StreamSession(
                     connector=connector, source=source, tables=tables, sink=sink, offsets=offsets, marks=marks,
-                    once=self._once, type_names=self._type_names, began=self._begun, started=self._recovered,
+                    once=self._once, type_names=self._type_names, began=began, started=self._recovered,
                 )  # fmt: skip
                 try:
                     session.run(start)
@@ -203,13 +208,22 @@ class Runner:
         return ended
 
     def _drop(self, connection: Connection, sink: Sink, offsets: OffsetsTopic) -> None:
-        """An orderly end: no slot, and no position that would miss it. Forgotten first, or the next start stopped."""
+        """An orderly end: no slot, and no position that would miss it. Forgotten first, or the next start stopped.
+
+        A standby that looks where to begin is waited for: it would go on from what is gone. One that reads already
+        needs both.
+        """
+        name = self._settings.slot_name
+        start_lock.await_take(connection, self._server, name, self._clock)
+        slot.await_reader_gone(connection, name, self._clock)
+        if (reader := slot.reader(connection, name)) is not None:
+            _log.info("the slot stays (slot.drop.on.stop): another reads it by now", slot=name, pid=reader)
+            return
         exactly_once.give_up(sink)
         stages.forget(offsets, sink, offsets.load(_LOAD_SECONDS), self._clock)
         exactly_once.commit(sink, self._clock, self._stop)
-        slot.await_reader_gone(connection, self._settings.slot_name, self._clock)
-        slot.drop(connection, self._server, self._settings.slot_name)
-        _log.info("the slot was dropped (slot.drop.on.stop)", slot=self._settings.slot_name)
+        slot.drop(connection, self._server, name)
+        _log.info("the slot was dropped (slot.drop.on.stop)", slot=name)
 
     def _look(self, stack: ExitStack, sink: Sink, registry: Registry, offsets: OffsetsTopic, tables: Tables) -> Source:
         """Everything that can be refused is refused here, before a slot is made."""

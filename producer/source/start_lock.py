@@ -3,16 +3,18 @@
 Room: source (IO: PostgreSQL). PostgreSQL manual, "Advisory Locks", "pg_locks".
 A slot has one reader, which keeps two of us apart. While it is made, and its first snapshot is copied, nobody reads it:
 another would stream what is younger, and the snapshot's rows would go out behind it. Whoever looks shares the lock;
-whoever makes the slot has it alone until the stream is to begin. The server frees it when the session ends.
+whoever makes or drops the slot has it alone, until the stream begins. The server frees it when the session ends.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
 
+from producer.clock import Clock
 from producer.errors import SlotInUse
 from producer.source.wire import Connection, Server, explained
 
+_LOOK_SECONDS = 3.0
 _SHARE = b"SELECT pg_try_advisory_lock_shared(%s)"
 _TAKE = b"SELECT pg_try_advisory_lock(%s)"
 # Of a machine that is gone the server hears nothing: by its own defaults it would believe in it for two hours.
@@ -46,8 +48,26 @@ def take(connection: Connection, server: Server, slot: str) -> None:
     _lock(connection, server, slot, _TAKE, "is looked at")
 
 
+def await_take(connection: Connection, server: Server, slot: str, clock: Clock) -> None:
+    """The same, waiting a moment for whoever looks.
+
+    Raises:
+        SlotInUse: another still looks.
+    """
+    deadline = clock.monotonic() + _LOOK_SECONDS
+    while True:
+        try:
+            take(connection, server, slot)
+        except SlotInUse:
+            if clock.monotonic() > deadline:
+                raise
+            connection.execute(b"SELECT pg_sleep(0.02)")
+        else:
+            return
+
+
 def release(connection: Connection) -> None:
-    """Our stream begins: from now on the slot's reader is told from others by the server."""
+    """Our stream begins: the server tells the slot's reader from others now."""
     connection.execute(b"SELECT pg_advisory_unlock_all()")
 
 
