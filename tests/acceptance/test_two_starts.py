@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from tests.acceptance.test_resume import FILL, ROWS, TABLE, paused
+from producer.lsn import Lsn
+from tests.acceptance.test_resume import FILL, ROWS, TABLE, paused, remembered
 from tests.harness import Command, Source, folded, wait_for
 from tests.links import FAULT
 
@@ -34,3 +35,32 @@ def values(command: Command) -> dict[int, int]:
     """The topic's final state."""
     state = folded(command.records("public.t")).get(f"{command.prefix}.public.t", {})
     return {row["id"]: row["v"] for row in state.values()}
+
+
+def test_a_standby_stores_nothing_where_a_table_is_selected_again(source: Source, command: Command) -> None:
+    """While the first one still compares it: a position that is behind the slot would be exit 3."""
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE z (id int PRIMARY KEY)", "INSERT INTO z VALUES (1)"
+    )
+    for settings in ({}, {"table.exclude.list": "public.z"}):
+        done = command.run("run", "--once", settings=settings)
+        assert done.returncode == 0, done.stderr
+    with source.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE z IN ACCESS EXCLUSIVE MODE")
+        first = command.start("run")
+        first.wait_for("streaming")
+        second = command.start("run")
+        second.wait_for(FAULT)
+        for row in range(50):
+            source.execute(f"INSERT INTO t VALUES ({row})")
+            holder.execute("SELECT pg_sleep(0.05)")
+            confirmed = Lsn.parse(source.confirmed_lsn() or "0/0")
+            stored = remembered(command).offset
+            assert stored is not None
+            assert stored.lsn >= confirmed
+        holder.execute("COMMIT")
+    assert second.process.poll() is None, second.stderr
+    first.wait_for("the topic was compared")
+    assert second.stop() == 0, second.stderr
+    assert first.stop() == 0, first.stderr

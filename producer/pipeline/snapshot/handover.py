@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from producer import crash_points, observe
-from producer.errors import KafkaUnavailable, OperatorError, ProducerError, SlotLost
+from producer.errors import KafkaUnavailable, OperatorError, ProducerError, SlotInUse, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
@@ -109,6 +109,7 @@ class Handover:
         """From a stored position: chunks and tables that have a mark are not read again."""
         loaded = self._source.loaded
         if again:
+            self._demand_unread()
             self._forget_marks()
             loaded = replace(loaded, tables={}, chunks={})
             stored = replace(stored, snapshot="running")
@@ -124,6 +125,7 @@ class Handover:
             # Every table that is read now is compared then: refused before anything says so.
             for table in filter(self._tables.keyed, wanted):
                 topic_keys.demand_whole(self._connector.settings, table)
+            self._demand_unread()
             stored = self._back(stored, [table for table in wanted if table.qualified_name in back])
         repeated = [table.qualified_name for table in wanted if not self._tables.keyed(table)]
         if repeated and stored.snapshot == "running" and not again and self._sink.transactions is None:
@@ -131,6 +133,23 @@ class Handover:
         later = [self._marks.unread(table, loaded) for table in wanted]
         self._marks.forget_others(later, loaded)
         return Start(stored, later)
+
+    def _demand_unread(self) -> None:
+        """Before a position is stored that is as it was: whoever reads the slot is ahead of it.
+
+        Raises:
+            SlotInUse: another reads the slot, or looks where to begin.
+        """
+        connection, name = self._source.connection, self._connector.settings.slot_name
+        # Our own reader of before may not have left yet.
+        slot.await_reader_gone(connection, name, self._connector.clock)
+        start_lock.take(connection, self._connector.server, name)
+        reader = slot.reader(connection, name)
+        if reader is not None:
+            raise SlotInUse(
+                f"the replication slot {name} is read by pid {reader}",
+                remedy="stop the other reader of the slot, or wait: we take over when it ends",
+            )
 
     def _back(self, stored: Offset, tables: Sequence[Table]) -> Offset:
         """Tables are selected again: of what was changed meanwhile only a comparison with their topics tells."""
