@@ -23,6 +23,7 @@ from producer.errors import (
     TemporaryError,
 )
 from producer.events import Position, Relation
+from producer.lsn import Lsn
 from producer.observe import Counters
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
@@ -46,7 +47,7 @@ from producer.schema.registry import Registry
 from producer.settings import Settings
 from producer.sink.offsets import Loaded, OffsetsTopic
 from producer.sink.protocol import Sink
-from producer.source import plugins, preflight, slot, visibility
+from producer.source import plugins, preflight, slot, start_lock, visibility
 from producer.source.wire import Connection, Server, connect, explained
 from producer.transcode.counts import Counts
 from producer.transcode.source_block import SourceBlock
@@ -104,6 +105,8 @@ class Runner:
         self._repairs = repairs or Repairs()
         self._unpublished: PublicationLost | None = None
         """Part of the slot's log cannot be read: it is to be given up."""
+        self._made_at: Lsn | None = None
+        """Where the slot was made that the stored position belongs to."""
 
     def run(self) -> None:
         """Work until told to stop, or until `once` is done.
@@ -180,6 +183,12 @@ class Runner:
                 return True
             tables.recall(offsets, source.loaded)
             start = handover.position(again=self._again)
+
+            def began() -> None:
+                # The server tells the slot's reader from others now.
+                start_lock.release(source.connection)
+                self._begun()
+
             if start is not None:
                 for unread in start.later:
                     self.counters.awaits(unread.table.qualified_name, unread.table.rows)
@@ -187,7 +196,7 @@ class Runner:
                     self._again = False
                 session = StreamSession(
                     connector=connector, source=source, tables=tables, sink=sink, offsets=offsets, marks=marks,
-                    once=self._once, type_names=self._type_names, began=self._begun, started=self._recovered,
+                    once=self._once, type_names=self._type_names, began=began, started=self._recovered,
                 )  # fmt: skip
                 try:
                     session.run(start)
@@ -199,13 +208,22 @@ class Runner:
         return ended
 
     def _drop(self, connection: Connection, sink: Sink, offsets: OffsetsTopic) -> None:
-        """An orderly end: no slot, and no position that would miss it. Forgotten first, or the next start stopped."""
+        """An orderly end: no slot, and no position that would miss it. Forgotten first, or the next start stopped.
+
+        A standby that looks where to begin is waited for: it would go on from what is gone. One that reads already
+        needs both.
+        """
+        name = self._settings.slot_name
+        start_lock.await_take(connection, self._server, name, self._clock)
+        slot.await_reader_gone(connection, name, self._clock)
+        if (reader := slot.reader(connection, name)) is not None:
+            _log.info("the slot stays (slot.drop.on.stop): another reads it by now", slot=name, pid=reader)
+            return
         exactly_once.give_up(sink)
         stages.forget(offsets, sink, offsets.load(_LOAD_SECONDS), self._clock)
         exactly_once.commit(sink, self._clock, self._stop)
-        slot.await_reader_gone(connection, self._settings.slot_name, self._clock)
-        slot.drop(connection, self._server, self._settings.slot_name)
-        _log.info("the slot was dropped (slot.drop.on.stop)", slot=self._settings.slot_name)
+        slot.drop(connection, self._server, name)
+        _log.info("the slot was dropped (slot.drop.on.stop)", slot=name)
 
     def _look(self, stack: ExitStack, sink: Sink, registry: Registry, offsets: OffsetsTopic, tables: Tables) -> Source:
         """Everything that can be refused is refused here, before a slot is made."""
@@ -227,6 +245,8 @@ class Runner:
         preflight.demand(preflight.rights(connection, chosen, relations, self._server.user))
         preflight.demand(columns.refused(connection, self._server, self._settings, chosen, relations))
         self._doubt(relations)
+        if reads_log and self._settings.snapshot_mode != "initial_only":
+            start_lock.share(connection, self._server, self._settings.slot_name)
         found = slot.find(connection, self._settings.slot_name)
         if reads_log:
             slot.demand_failover(connection, failover=self._settings.slot_failover)
@@ -260,6 +280,11 @@ class Runner:
         if published is None:
             return Source(connection, identity, found, loaded)
         published.make(loaded)
+        made_at = None if loaded.offset is None else loaded.offset.consistent_point
+        if made_at != self._made_at:
+            # Another of us has found the same, and has made the slot anew: this one can be read.
+            self._unpublished = None
+        self._made_at = made_at
         lost = self._unpublished if found is not None else None
         return Source(connection, identity, found, loaded, published, lost or published.lost)
 

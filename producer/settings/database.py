@@ -91,7 +91,7 @@ class DatabaseSettings(BaseModel):
         False,
         "slot.drop.on.stop",
         "Drop the slot at every orderly end, that of `--once` too, and forget the position: the next start takes a "
-        "new snapshot. Never after an error.",
+        "new snapshot. Never after an error, nor where a standby reads the slot by then.",
     )
     slot_failover: Flag = setting(
         False, "slot.failover", "Make the slot a failover slot; from PostgreSQL 17 on, else refused."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import psycopg
 import pytest
 
+from producer import crash_points
 from tests.harness import Command, Source, folded, wait_for
 
 PGOUTPUT: dict[str, object] = {"plugin.name": "pgoutput"}
@@ -91,6 +93,21 @@ def test_taken_out_and_put_back_by_somebody(source: Source, command: Command) ->
     assert running.stop() == 0, running.stderr
 
 
+def test_taken_out_while_the_first_snapshot_is_copied(
+    source: Source, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table was read by then, and we die: what the publication missed of it is compared."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 5)")
+    with monkeypatch.context() as dying:
+        dying.setenv(crash_points.VARIABLE, "snapshot_done")
+        assert command.run("run", "--once", settings=PGOUTPUT).returncode == -signal.SIGKILL
+    source.execute(f"ALTER PUBLICATION producer_{source.name} DROP TABLE t", "DELETE FROM t WHERE id = 1")
+    source.execute("INSERT INTO t VALUES (6)")
+    done = command.run("run", "--once", settings=PGOUTPUT)
+    assert done.returncode == 0, done.stderr
+    assert rows_match(source, command), done.stderr
+
+
 @pytest.mark.parametrize("recovers", [False, True])
 def test_a_publication_that_was_dropped(recovers: bool, source: Source, command: Command) -> None:
     """And made anew, with a change in between that no slot can give: exit 3, or a recovery."""
@@ -113,6 +130,30 @@ def test_a_publication_that_was_dropped(recovers: bool, source: Source, command:
         assert rows_match(source, command)
     else:
         assert "snapshot.mode=when_needed" in done.stderr
+
+
+def test_a_publication_that_was_dropped_under_two_of_us(source: Source, command: Command) -> None:
+    """Both find it lost; the one that did not recover waits for the other's new slot, and does not make another."""
+    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 5)")
+    settings = {**PGOUTPUT, "snapshot.mode": "when_needed"}
+    first = command.start("run", settings=settings)
+    first.wait_for("streaming")
+    second = command.start("run", settings=settings)
+    second.wait_for("a temporary fault")
+    source.execute(f"DROP PUBLICATION producer_{source.name}, producer_{source.name}_inserts; INSERT INTO t VALUES (6)")
+    source.publish()
+    first.wait_for("a temporary fault")
+    first.process.send_signal(signal.SIGSTOP)
+    second.wait_for("the topic was compared")
+    first.process.send_signal(signal.SIGCONT)
+    first.wait_for("is active for PID")
+    assert "made anew" not in first.stderr
+    assert second.stop() == 0, second.stderr
+    wait_for(lambda: first.stderr.count("streaming") > 1, what="it takes over")
+    source.execute("DELETE FROM t WHERE id = 1")
+    wait_for(lambda: rows_match(source, command), what=first.stderr)
+    assert first.stop() == 0, first.stderr
+    assert "made anew" not in first.stderr
 
 
 def test_by_an_administrator(source: Source, command: Command) -> None:

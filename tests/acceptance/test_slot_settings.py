@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from dev.stack import Stack
-from tests.harness import Command, Source, folded
+from producer.source import start_lock
+from tests.harness import Command, Source, folded, wait_for
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 MEGABYTE = 1_000_000
@@ -49,6 +51,24 @@ def test_drop_on_stop(source: Source, command: Command) -> None:
     source.execute("ALTER TABLE t ALTER COLUMN v TYPE int USING 7", "INSERT INTO t VALUES (2, 8)")
     assert command.run("run", "--once", settings=settings).returncode == 3
     assert source.confirmed_lsn() is not None
+
+
+def test_drop_on_stop_beside_a_standby_that_looks(source: Source, command: Command) -> None:
+    """It is waited for: it would go on from the position, and end with exit 3 where the slot was."""
+    source.execute(TABLE, "INSERT INTO t VALUES (1)")
+    settings: dict[str, object] = {"slot.drop.on.stop": "true"}
+    running = command.start("run", settings=settings)
+    running.wait_for("streaming")
+    free = f"SELECT FROM pg_replication_slots WHERE slot_name = '{source.slot}' AND active_pid IS NULL"
+    with source.connect() as standby:
+        start_lock.share(standby, source.server(), source.slot)
+        running.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: source.rows(free), what="the stream has ended")
+        standby.execute("SELECT pg_sleep(1)")
+        assert source.rows(free)
+        start_lock.release(standby)
+    assert running.process.wait(20) == 0, running.stderr
+    assert source.confirmed_lsn() is None
 
 
 def test_warn_and_give_up(source: Source, command: Command) -> None:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from producer import crash_points, observe
-from producer.errors import KafkaUnavailable, OperatorError, ProducerError, SlotLost
+from producer.errors import KafkaUnavailable, OperatorError, ProducerError, SlotInUse, SlotLost
 from producer.lsn import ZERO, Lsn
 from producer.pipeline import exactly_once, stages
 from producer.pipeline.connector import Connector
@@ -25,7 +25,7 @@ from producer.pipeline.tables.published import Published
 from producer.pipeline.tables.tables import Tables
 from producer.sink.offsets import Loaded, Offset, OffsetsTopic
 from producer.sink.protocol import Sink
-from producer.source import slot, timeline
+from producer.source import slot, start_lock, timeline
 from producer.source.catalog import Table
 from producer.source.snapshot import Snapshot
 from producer.source.wire import Connection, Session, connect_replication
@@ -109,6 +109,7 @@ class Handover:
         """From a stored position: chunks and tables that have a mark are not read again."""
         loaded = self._source.loaded
         if again:
+            self._demand_unread()
             self._forget_marks()
             loaded = replace(loaded, tables={}, chunks={})
             stored = replace(stored, snapshot="running")
@@ -124,6 +125,7 @@ class Handover:
             # Every table that is read now is compared then: refused before anything says so.
             for table in filter(self._tables.keyed, wanted):
                 topic_keys.demand_whole(self._connector.settings, table)
+            self._demand_unread()
             stored = self._back(stored, [table for table in wanted if table.qualified_name in back])
         repeated = [table.qualified_name for table in wanted if not self._tables.keyed(table)]
         if repeated and stored.snapshot == "running" and not again and self._sink.transactions is None:
@@ -131,6 +133,23 @@ class Handover:
         later = [self._marks.unread(table, loaded) for table in wanted]
         self._marks.forget_others(later, loaded)
         return Start(stored, later)
+
+    def _demand_unread(self) -> None:
+        """Before a position is stored that is as it was: whoever reads the slot is ahead of it.
+
+        Raises:
+            SlotInUse: another reads the slot, or looks where to begin.
+        """
+        connection, name = self._source.connection, self._connector.settings.slot_name
+        # Our own reader of before may not have left yet.
+        slot.await_reader_gone(connection, name, self._connector.clock)
+        start_lock.take(connection, self._connector.server, name)
+        reader = slot.reader(connection, name)
+        if reader is not None:
+            raise SlotInUse(
+                f"the replication slot {name} is read by pid {reader}",
+                remedy="stop the other reader of the slot, or wait: we take over when it ends",
+            )
 
     def _back(self, stored: Offset, tables: Sequence[Table]) -> Offset:
         """Tables are selected again: of what was changed meanwhile only a comparison with their topics tells."""
@@ -165,6 +184,7 @@ class Handover:
     def _make_slot(self, *, wants_rows: bool) -> Start | None:
         """Slot and snapshot together; a slot whose start fails is dropped again, unless its position may be stored."""
         settings, server = self._connector.settings, self._connector.server
+        start_lock.take(self._source.connection, server, settings.slot_name)
         with ExitStack() as stack:
             replication = connect_replication(server)
             stack.callback(replication.close)
@@ -189,6 +209,9 @@ class Handover:
                 if not (written and isinstance(error, KafkaUnavailable)):
                     self._drop_quietly(settings.slot_name)
                 raise
+            if self._source.published is not None:
+                # Before any table's mark: one that is taken out of it while they are copied is known to have been in.
+                self._source.published.remember(self._offsets)
             _log.info("the slot was made", slot=settings.slot_name, consistent_point=str(made.consistent_point))
             return Start(offset, []) if snapshot is None else self._copy(offset, snapshot)
 
@@ -217,6 +240,7 @@ class Handover:
         for table in compared:
             topic_keys.demand_whole(self._connector.settings, table)
         topic_keys.demand(self._sink, [self._tables.topic_of(table) for table in compared])
+        start_lock.take(connection, self._connector.server, name)
         _log.warning("the slot is made anew, and every table is read again", reason=lost.message)
         slot.await_reader_gone(connection, name, self._connector.clock)
         slot.drop(connection, self._connector.server, name)

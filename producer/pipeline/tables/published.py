@@ -185,6 +185,11 @@ class Published:
                     "(or give it a primary key)",
                 )
 
+    def remember(self, offsets: OffsetsTopic) -> None:
+        """The slot is new, and the first snapshot is to be copied: what the tables are published by is remembered."""
+        memberships = {table.oid: self._membership(table) for table in self._chosen}
+        offsets.write_published({oid: of for oid, of in memberships.items() if of is not None}, Group())
+
     def begin(self, offsets: OffsetsTopic, loaded: Loaded, later: Collection[int], *, compares: bool) -> None:
         """The stream begins: what it reads by is remembered. `later` are the tables that are still to be read, by OID.
 
