@@ -27,8 +27,8 @@ def test_a_second_start_while_the_first_one_copies(source: Source, command: Comm
         first.wait_for("the snapshot is complete", 60)
     wait_for(lambda: "streaming" in first.stderr + second.stderr, what="one of them streams")
     source.execute("INSERT INTO t VALUES (0, 0)")
-    wait_for(lambda: 0 in values(command), what="the last row")
-    assert values(command) == dict(source.rows("SELECT id, v FROM t"))
+    # A successor reads what is left beside its stream: this row may be out before those.
+    wait_for(lambda: values(command) == dict(source.rows("SELECT id, v FROM t")), 60, "the topic's last words")
 
 
 def values(command: Command) -> dict[int, int]:
