@@ -1,24 +1,18 @@
 """One full-table run of a connector at a time: an advisory lock, held by the run's own session.
 
-Room: source (IO: PostgreSQL). PostgreSQL manual, "Advisory Locks", "pg_locks".
+Room: source (IO: PostgreSQL). PostgreSQL manual, "Advisory Locks".
 A slot has one reader, which keeps two of us apart; here there is none, and rows of an older view would go out
 behind those of a newer one. The server frees the lock when the session ends, however that is.
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 from producer.clock import Clock
 from producer.errors import AnotherRun
+from producer.source import advisory
 from producer.source.wire import Connection, Server, explained
 
 _LOOK_SECONDS = 5.0
-_HOLDER = b"""
-SELECT pid FROM pg_catalog.pg_locks
- WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = %s
-   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-"""
 
 
 class RunLock:
@@ -34,18 +28,14 @@ class RunLock:
         self._server = server
         self._clock = clock
         self._looked_at = clock.monotonic()
-        digest = blake2b(f"pg-producer:{prefix}:{name}".encode(), digest_size=8).digest()
-        number = int.from_bytes(digest, "big", signed=True)
         with explained(server, "taking the lock of a full-table run"):
-            row = connection.execute(b"SELECT pg_try_advisory_lock(%s)", (number,)).fetchone()
-            if row is not None and row[0]:
-                return
-            holder = connection.execute(_HOLDER, (number,)).fetchone()
-        who = "" if holder is None else f" (pid {holder[0]} on the server)"
-        raise AnotherRun(
-            f"another run of {name} on {server.dbname} is under way{who}",
-            remedy="it is waited for; is its process gone, and its session is not: SELECT pg_terminate_backend(pid);",
-        )
+            holder = advisory.held_by(connection, f"pg-producer:{prefix}:{name}")
+        if holder is not None:
+            raise AnotherRun(
+                f"another run of {name} on {server.dbname} is under way ({holder})",
+                remedy="it is waited for; is its process gone, and its session is not: "
+                "SELECT pg_terminate_backend(pid);",
+            )
 
     def watch(self) -> None:
         """`demand` it now and then."""

@@ -1,6 +1,6 @@
 """Where to begin is decided by one at a time: an advisory lock, held by the session that looks at the slot.
 
-Room: source (IO: PostgreSQL). PostgreSQL manual, "Advisory Locks", "pg_locks".
+Room: source (IO: PostgreSQL). PostgreSQL manual, "Advisory Locks".
 A slot has one reader, which keeps two of us apart. While it is made, and its first snapshot is copied, nobody reads it:
 another would stream what is younger, and the snapshot's rows would go out behind it. Whoever looks shares the lock;
 whoever makes or drops the slot has it alone, until the stream begins. The server frees it when the session ends.
@@ -8,25 +8,16 @@ whoever makes or drops the slot has it alone, until the stream begins. The serve
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 from producer.clock import Clock
 from producer.errors import SlotInUse
+from producer.source import advisory
 from producer.source.wire import Connection, Server, explained
 
 _LOOK_SECONDS = 3.0
-_SHARE = b"SELECT pg_try_advisory_lock_shared(%s)"
-_TAKE = b"SELECT pg_try_advisory_lock(%s)"
 # Of a machine that is gone the server hears nothing: by its own defaults it would believe in it for two hours.
 _NOTICE = b"""
 SELECT set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false),
        set_config('tcp_keepalives_count', '3', false)
-"""
-_HOLDER = b"""
-SELECT pid FROM pg_catalog.pg_locks
- WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = %s
-   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-   AND pid <> pg_backend_pid()
 """
 
 
@@ -36,7 +27,7 @@ def share(connection: Connection, server: Server, slot: str) -> None:
     Raises:
         SlotInUse: another makes it, or copies its first snapshot.
     """
-    _lock(connection, server, slot, _SHARE, "is being made, or its first snapshot copied,")
+    _lock(connection, server, slot, "is being made, or its first snapshot copied,", shared=True)
 
 
 def take(connection: Connection, server: Server, slot: str) -> None:
@@ -45,7 +36,7 @@ def take(connection: Connection, server: Server, slot: str) -> None:
     Raises:
         SlotInUse: another looks at this moment.
     """
-    _lock(connection, server, slot, _TAKE, "is looked at")
+    _lock(connection, server, slot, "is looked at")
 
 
 def await_take(connection: Connection, server: Server, slot: str, clock: Clock) -> None:
@@ -71,17 +62,12 @@ def release(connection: Connection) -> None:
     connection.execute(b"SELECT pg_advisory_unlock_all()")
 
 
-def _lock(connection: Connection, server: Server, slot: str, statement: bytes, what: str) -> None:
-    digest = blake2b(f"pg-producer slot:{slot}".encode(), digest_size=8).digest()
-    number = int.from_bytes(digest, "big", signed=True)
+def _lock(connection: Connection, server: Server, slot: str, what: str, *, shared: bool = False) -> None:
     with explained(server, f"looking who makes the slot {slot}"):
         connection.execute(_NOTICE)
-        row = connection.execute(statement, (number,)).fetchone()
-        if row is not None and row[0]:
-            return
-        holder = connection.execute(_HOLDER, (number,)).fetchone()
-    who = "" if holder is None else f" by pid {holder[0]}"
-    raise SlotInUse(
-        f"the replication slot {slot} {what}{who}",
-        remedy="we look again. Is that process gone, and its session is not: SELECT pg_terminate_backend(pid);",
-    )
+        holder = advisory.held_by(connection, f"pg-producer slot:{slot}", shared=shared)
+    if holder is not None:
+        raise SlotInUse(
+            f"the replication slot {slot} {what} by {holder}",
+            remedy="we look again. Is that process gone, and its session is not: SELECT pg_terminate_backend(pid);",
+        )
