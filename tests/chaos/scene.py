@@ -24,6 +24,7 @@ _PACE = 0.005 * WRITERS
 _LARGE = 0.5
 _RECOVER_SECONDS = 120
 _POINT_SECONDS = 60
+_TRY_SECONDS = 3
 # Shorter than some of the faults: the server gives up a client that is frozen or cannot be reached.
 _WAL_SENDER_TIMEOUT = "3s"
 # The snapshot must last long enough to be hit in its midst.
@@ -135,11 +136,20 @@ class Scene:
         if code:
             raise Failed(f"SIGTERM: exit code {code}, {self.told}")
 
-    def die(self, point: str) -> None:
-        """Wait for its death at the point that it was started for."""
+    def die(self, point: str, every_while: Callable[[], None] | None = None) -> None:
+        """Wait for its death at the point that it was started for; what leads there is done every while."""
         running = self._running
         assert running is not None
-        wait_for(lambda: running.process.poll() is not None, _POINT_SECONDS, f"reaching {point}, {self.told}")
+        tried = float("-inf")
+
+        def ended() -> bool:
+            nonlocal tried
+            if running.process.poll() is None and every_while and time.monotonic() - tried > _TRY_SECONDS:
+                every_while()
+                tried = time.monotonic()
+            return running.process.poll() is not None
+
+        wait_for(ended, _POINT_SECONDS, f"reaching {point}, {self.told}")
         self.struck()
         if running.process.returncode != -signal.SIGKILL:
             raise Failed(f"{point}: exit code {running.process.returncode} instead of a death, {self.told}")
