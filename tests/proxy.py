@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -57,6 +58,7 @@ class Link:
         self.target = target
         self.delay = 0.0
         """Seconds before each piece is passed on."""
+        self.bytes_per_second = math.inf
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._flows = threading.Event()
@@ -117,7 +119,7 @@ class Link:
         with suppress(OSError), source, target:
             while piece := source.recv(65536):
                 self._flows.wait()
-                time.sleep(self.delay)
+                time.sleep(self.delay + len(piece) / self.bytes_per_second)
                 target.sendall(self._shortened(piece) if from_server else piece)
             target.shutdown(socket.SHUT_WR)
         self._ends -= {source, target}

@@ -37,9 +37,13 @@ def chosen(every: Sequence[Table], selected: Sequence[Table], settings: Settings
         detail=f"{len(selected)} selected of {len(every)}",
         remedy="" if selected else "look at schema.include.list and table.include.list; is database.dbname right?",
     )
+    schemas, names_of_all = {table.schema for table in every}, {table.qualified_name for table in every}
     for key, expressions, names in (
-        ("schema.include.list", settings.schema_include_list, {table.schema for table in every}),
-        ("table.include.list", settings.table_include_list, {table.qualified_name for table in every}),
+        ("schema.include.list", settings.schema_include_list, schemas),
+        ("schema.exclude.list", settings.schema_exclude_list, schemas),
+        ("table.include.list", settings.table_include_list, names_of_all),
+        # Misspelt, it sends a table that was to stay.
+        ("table.exclude.list", settings.table_exclude_list, names_of_all),
     ):
         unmatched = _unmatched(expressions, names)
         if unmatched:
