@@ -81,6 +81,8 @@ class Chaos:
         self._table = Table()
         self._samples: list[Sample] = []
         self._began = time.monotonic()
+        self._why = ""
+        """Of the last failure; CI shows the end of what is printed."""
 
     def run(self) -> int:
         """Every scene; those that failed are told, and their logs kept."""
@@ -142,7 +144,8 @@ class Chaos:
             play()
             verdict = scene.finish(once=self._arguments.exactly_once)
         except _FAILURES as error:
-            self._say(f"{name} failed: {error}")
+            self._why = f"{name} failed: {error}"
+            self._say(self._why)
             return False
         finally:
             scene.close()
@@ -154,6 +157,8 @@ class Chaos:
             f"{verdict.total('lost')} lost, {verdict.total('out_of_order')} out of order, "
             f"{verdict.total('repeated')} repeated, {verdict.ahead} confirmed too early in {verdict.looks} looks"
         )
+        if verdict.differences:
+            self._why = f"{name}: {verdict.differences[0]}"
         if verdict.good:
             shutil.rmtree(scene.command.folder)
             self._delete_topics(scene.command.prefix)
@@ -192,6 +197,7 @@ class Chaos:
         )
         if failed:
             given = self._arguments
+            say(self._why)
             say(f"failed: {', '.join(failed)}; again: python -m tests.chaos --seed {given.seed} "
                 f"--plugin {given.plugin} --kills {given.kills} --rounds {given.rounds} {failed[0]}")  # fmt: skip
         return 1 if failed or total.lost or total.out_of_order or table.bad else 0
