@@ -87,10 +87,13 @@ class Source:
             password=password or self.stack.postgres_password, dbname=self.name, application_name="test",
         )  # fmt: skip
 
-    def publish(self) -> None:
-        """Publish all tables of now as the producer would: before a test makes pgoutput's slot by itself."""
+    def publish(self, *before: str) -> None:
+        """Publish all tables of now as the producer would: before a test makes pgoutput's slot by itself.
+
+        What is to be done `before` is done in the same transaction.
+        """
         settings = load_settings(None, ["topic.prefix=p", f"database.dbname={self.name}"], {}).settings
-        self.execute("\n".join(publications(settings, "true")))
+        self.execute("\n".join([*before, *publications(settings, "true")]))
 
     def make_slot(self, name: str | None = None) -> None:
         """Make the slot, or one of another name, before the producer does; what it reads is published before."""
@@ -123,6 +126,14 @@ class Source:
             except psycopg.errors.InvalidParameterValue:
                 return False
             return True
+
+    def left(self) -> None:
+        """Wait until none of us reads: a walsender takes its reader's last word, and lets go, when he is gone."""
+        readers = (
+            "SELECT FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid "
+            "WHERE s.database = current_database() AND a.application_name LIKE 'pg-producer%'"
+        )
+        wait_for(lambda: not self.rows(readers), what="the server to let go of the slot")
 
     def drop(self) -> None:
         """Drop the database and its slots."""

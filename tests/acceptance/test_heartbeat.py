@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from producer.lsn import Lsn
 from tests.harness import Command, Source, wait_for
+from tests.proxy import Link
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY)"
 
@@ -24,12 +26,15 @@ def wait_for_confirm(source: Source) -> None:
 def test_a_beat_each_interval_idle_and_busy(source: Source, command: Command) -> None:
     """Key and value as Debezium's; no faster than asked for."""
     source.execute(TABLE)
-    running = command.start("run", settings={"heartbeat.interval.ms": 100})
-    running.wait_for("streaming")
-    wait_for(lambda: len(beats(command)) >= 5, 20, "beats of an idle database")
-    source.execute("INSERT INTO t SELECT generate_series(1, 100000)")
-    wait_for_confirm(source)
-    assert running.stop() == 0
+    with closing(Link(source.stack.postgres_port)) as link:
+        # However quick the machine is, the transaction takes a second.
+        link.bytes_per_second = 4_000_000
+        running = command.start("run", settings={"heartbeat.interval.ms": 100, "database.port": link.port})
+        running.wait_for("streaming")
+        wait_for(lambda: len(beats(command)) >= 5, 20, "beats of an idle database")
+        source.execute("INSERT INTO t SELECT generate_series(1, 100000)")
+        wait_for_confirm(source)
+        assert running.stop() == 0
     found = beats(command)
     assert {tuple(beat.key.items()) for beat in found} == {(("serverName", command.prefix),)}
     times = [beat.value["ts_ms"] for beat in found]

@@ -179,6 +179,7 @@ def play(source: Source, registry: Registry, seed: int, folder: Path, monkeypatc
     last = Mortal(sink, chance).immortal()
     run(source, settings, last)
     judge_records(last.decoded(f"{prefix}.public.t", registry), table_of(source), once=0)
+    source.left()
     source.execute(f"SELECT pg_drop_replication_slot('{slot}')")
 
 

@@ -83,6 +83,7 @@ def test_check_status_schemas_tail_and_slot_drop(source: Source, command: Comman
     before = json.loads(command.run("status", "--json").stdout)
     assert (before["slot"], before["snapshot"]["state"]) == (None, None)
     assert command.run("run", "--once").returncode == 0
+    source.left()
     status = json.loads(command.run("status", "--json").stdout)
     assert status["slot"]["name"] == source.slot
     assert status["slot"]["active"] is False

@@ -142,6 +142,24 @@ def test_slot_drop_asks(source: Source, command: Command) -> None:
     assert source.confirmed_lsn() is None
 
 
+def test_slot_drop_waits_a_moment_for_whoever_has_just_stopped(source: Source, command: Command) -> None:
+    """As in `run --once && slot drop`: the server lets go of the slot a moment behind its reader's end."""
+    source.execute(TABLE)
+    running = command.start("run")
+    running.wait_for("streaming")
+    ((walsender,),) = source.rows(f"SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{source.slot}'")
+    os.kill(int(str(walsender)), signal.SIGSTOP)
+    try:
+        assert running.stop() == 0, running.stderr
+        dropping = command.start("slot", "drop", "--yes")
+        waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+        wait_for(lambda: source.rows(waits) or dropping.process.poll() is not None, what="it has looked")
+    finally:
+        os.kill(int(str(walsender)), signal.SIGCONT)
+    assert dropping.process.wait(20) == 0, dropping.stderr
+    assert source.confirmed_lsn() is None
+
+
 def test_a_question_in_json_lines(source: Source, command: Command) -> None:
     """Contract 3: every line on stderr is one JSON document, the question and its end too."""
     source.execute(TABLE)

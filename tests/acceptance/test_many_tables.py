@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-import httpx2 as httpx
+from contextlib import closing
 
 from dev.stack import Stack
 from producer.schema.registry import Registry
 from tests.harness import Command, Source, wait_for
+from tests.held_registry import held
 from tests.history import allow_any
 
 TABLES = 80
@@ -28,51 +24,6 @@ def make(source: Source, tables: int = TABLES) -> list[str]:
             session.execute(f"CREATE TABLE {name} (id int PRIMARY KEY, v text, n numeric(6,2))".encode())
             session.execute(f"INSERT INTO {name} SELECT g, 'v', g FROM generate_series(1, 3) g".encode())
     return names
-
-
-class Held:
-    """A registry that lets so many schemas through, and holds the others back until told."""
-
-    def __init__(self, url: str, allowed: int) -> None:
-        self.asked = 0
-        self.released = threading.Event()
-        lock = threading.Lock()
-        held = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with lock:
-                    held.asked += 1
-                    late = held.asked > allowed
-                if late:
-                    held.released.wait(60)
-                answer = httpx.post(f"{url}{self.path}", content=body, headers={"Content-Type": "application/json"})
-                self.send_response(answer.status_code)
-                self.send_header("Content-Length", str(len(answer.content)))
-                self.end_headers()
-                self.wfile.write(answer.content)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    def close(self) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@contextmanager
-def held(url: str, allowed: int) -> Iterator[Held]:
-    with closing(Held(url, allowed)) as registry:
-        yield registry
 
 
 def test_the_first_row_waits_for_the_first_tables_schemas_only(source: Source, command: Command, stack: Stack) -> None:
@@ -133,4 +84,7 @@ def test_first_rows_ask_little_of_the_catalogue(source: Source, command: Command
 
 def statements(source: Source) -> int:
     """Transactions of the database so far: a statement each, in autocommit mode."""
+    # A session counts its own when it ends, a moment behind its client.
+    others = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    wait_for(lambda: not source.rows(others), what="the others' sessions to end")
     return int(source.rows("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")[0][0])

@@ -22,6 +22,8 @@ def synced(command: Command, settings: dict[str, object]) -> None:
     """A sync run that succeeds."""
     done = command.run("run", "--once", settings=settings)
     assert done.returncode == 0, done.stderr
+    # What is confirmed may be looked at next.
+    command.source.left()
 
 
 def ops(command: Command) -> list[Any]:

@@ -56,7 +56,8 @@ def _in_background(argv: list[str]) -> int:
     )  # fmt: skip
     deadline = time.monotonic() + _SECONDS
     while not _CODE.exists():
-        if _LOG.exists() and STREAMS in _LOG.read_text():
+        # Without its number nobody could stop it.
+        if _PID.exists() and _LOG.exists() and STREAMS in _LOG.read_text():
             return 0
         if time.monotonic() > deadline:
             print(f"{argv} does not stream:\n{_LOG.read_text()}", file=sys.stderr)
@@ -70,12 +71,16 @@ def supervise(argv: list[str]) -> int:
     """Run it to its end, and leave its exit code behind."""
     with _LOG.open("wb") as log:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    _PID.write_text(str(process.pid))
-    code = process.wait()
-    unfinished = _CODE.with_suffix(".tmp")
-    unfinished.write_text(str(code))
-    unfinished.replace(_CODE)
+    _leave(_PID, process.pid)
+    _leave(_CODE, process.wait())
     return 0
+
+
+def _leave(file: Path, number: int) -> None:
+    """Whoever finds the file finds the number in it."""
+    unfinished = file.with_suffix(".tmp")
+    unfinished.write_text(str(number))
+    unfinished.replace(file)
 
 
 def stop() -> int | None:

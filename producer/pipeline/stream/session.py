@@ -175,12 +175,13 @@ class StreamSession:
                 self._tables.plans.primary_told = not self.type_names
             else:
                 self._tables.plans.nan_is_null = self._tables.plans.signed_oids = False
-            _log.info(
-                "streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(self._tables.chosen)
-            )
             condition = self._connector.counters.condition
             condition.enter("streaming", self._clock.monotonic())
             condition.patience = patience
+            # Whoever reads this finds it in what is told over HTTP, too.
+            _log.info(
+                "streaming", slot=self._settings.slot_name, start=str(offset.lsn), tables=len(self._tables.chosen)
+            )
             loop = StreamLoop(
                 connector=self._connector, stream=stream, dialect=dialect, catalog=catalog, tables=self._tables,
                 published=published, sink=self._sink,
