@@ -40,7 +40,7 @@ ANALYZE;
 def main(argv: list[str] | None = None) -> int:
     """Run the demo until Ctrl-C, or for --seconds."""
     parser = argparse.ArgumentParser(prog="python -m dev.demo", description=__doc__)
-    parser.add_argument("--seconds", type=float, help="end by itself after so long")
+    parser.add_argument("--seconds", type=float, help="end by itself so long after the first event")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     base = Stack.load()
@@ -103,11 +103,13 @@ def _await_snapshot(command: list[str], environment: dict[str, str], producer: s
 
 def _print(tail: subprocess.Popen[str], seconds: float | None) -> None:
     """One short line for each event."""
-    timer = threading.Timer(seconds, tail.terminate) if seconds else None
-    if timer:
-        timer.start()
+    timer: threading.Timer | None = None
     assert tail.stdout is not None
     for line in tail.stdout:
+        if seconds and timer is None:
+            # From the first one on: a busy machine takes seconds to begin.
+            timer = threading.Timer(seconds, tail.terminate)
+            timer.start()
         record = json.loads(line)
         value = record["value"]
         if value is None:

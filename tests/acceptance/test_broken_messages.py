@@ -46,11 +46,13 @@ def test_a_tuple_broken_on_its_way(source: Source, command: Command) -> None:
 @pytest.mark.parametrize(("original", "tolerance"), list(zip(BREAKS, ("all", "none", "none"), strict=True)))
 def test_a_row_broken_on_its_way(source: Source, command: Command, original: bytes, tolerance: str) -> None:
     """Exit 4, the LSN of its header, the table; nothing at or behind it is confirmed; mended, nothing is missing."""
-    source.execute(TABLE, "SELECT pg_create_logical_replication_slot('peek', 'test_decoding')")
+    # Slots are the whole server's, and tests run beside each other.
+    peek = f"peek_{source.name}"
+    source.execute(TABLE, f"SELECT pg_create_logical_replication_slot('{peek}', 'test_decoding')")
     assert command.run("run", "--once").returncode == 0
     source.execute("INSERT INTO t VALUES (1, 'x')", "INSERT INTO t VALUES (2, 'BREAK-ME')", "INSERT INTO t VALUES (3)")
     (at,) = source.rows(
-        "SELECT lsn::text FROM pg_logical_slot_peek_changes('peek', NULL, NULL) WHERE data LIKE '%BREAK-ME%'"
+        f"SELECT lsn::text FROM pg_logical_slot_peek_changes('{peek}', NULL, NULL) WHERE data LIKE '%BREAK-ME%'"
     )
     for _ in range(2):
         with doctored(source.stack.postgres_port, original, BREAKS[original]) as port:

@@ -57,7 +57,9 @@ def test_a_good_set_up(source: Source, command: Command) -> None:
         assert name in found, name
     assert "public.e (1)" in found["partitions"]["detail"]
     assert source.confirmed_lsn() is None
-    assert source.rows("SELECT 1 FROM pg_replication_slots WHERE slot_name LIKE 'producer_probe%'") == []
+    # Others probe their databases on this server; ours is gone once the server has ended its session.
+    probes = "SELECT FROM pg_replication_slots WHERE slot_name LIKE 'producer_probe%' AND database = current_database()"
+    wait_for(lambda: not source.rows(probes), what="nothing is left behind")
     sink = KafkaSink(command.bootstrap_servers, client_id="test")
     try:
         facts, _ = sink.examine([f"{command.prefix}.public.t"], [])
@@ -149,6 +151,12 @@ def test_full_table_needs_no_log(source: Source, command: Command) -> None:
     assert found["route"]["status"] == "ok"
 
 
+def sender_free(source: Source) -> None:
+    """Wait until the server has ended the last command's walsender: there is one place."""
+    senders = "SELECT FROM pg_stat_activity WHERE backend_type = 'walsender'"
+    wait_for(lambda: not source.rows(senders), what="the walsender's end")
+
+
 @pytest.fixture(scope="module")
 def cramped(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A PostgreSQL of our own with hardly any room; Kafka and registry are the shared ones."""
@@ -209,6 +217,7 @@ def test_a_plugin_that_is_refused(stack: Stack, cramped: Stack, tmp_path: Path) 
         statement = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json;"
         source.execute(statement, "SELECT pg_reload_conf()")
         wait_for(lambda: "wal2json" in source.rows("SHOW output_plugin_libraries")[0][0])
+        sender_free(source)
         allowed = checked(command, 0, settings)
     assert lines(found, "failed") == {"plugin"}
     assert "hidden from us" in found["plugin allowed"]["detail"]
@@ -226,7 +235,9 @@ def test_the_other_plugin(stack: Stack, cramped: Stack, tmp_path: Path) -> None:
         assert "wal2json is installed and allowed too, and loses: " in told
         source.execute('ALTER SYSTEM SET output_plugin_libraries = pgoutput, "none"', "SELECT pg_reload_conf()")
         wait_for(lambda: "none" in source.rows("SHOW output_plugin_libraries")[0][0])
+        sender_free(source)
         told = checked(Command(stack, source, tmp_path), 3, settings)["other plugin"]["detail"]
+        sender_free(source)
         with closing(connect_replication(source.server())) as walsender:
             assert plugin.standing(walsender, "none") == "absent"
             assert plugin.standing(walsender, "pgoutput") == "usable"

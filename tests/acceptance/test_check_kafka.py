@@ -120,6 +120,12 @@ def test_rights_to_topics(source: Source, command: Command, ruled: tuple[Kafka, 
         "producer.override.security.protocol": "SASL_PLAINTEXT", "producer.override.sasl.mechanism": "SCRAM-SHA-512",
         "producer.override.sasl.username": "limited", "producer.override.sasl.password": "p",
     }  # fmt: skip
+    limited = AdminClient({
+        "bootstrap.servers": door, "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "limited", "sasl.password": "p",
+    })  # fmt: skip
+    # The broker answers before it goes by a new right.
+    wait_for(lambda: there in limited.list_topics(timeout=10).topics, what="the right to be known")
     found = checked(command, 3, settings)
     assert lines(found, "failed") == {"topic rights", f"topic {positions}", f"topic {absent}"}
     assert f"--operation Write --topic {there}" in found["topic rights"]["remedy"]

@@ -42,7 +42,11 @@ def test_a_table_that_somebody_waits_to_change_is_read_again_when_it_is_changed(
         blocker.execute("SELECT FROM t LIMIT 0")
         altering = threading.Thread(target=other.execute, args=(b"ALTER TABLE t ADD COLUMN w int DEFAULT 7",))
         altering.start()
-        wait_for(lambda: source.rows("SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"))
+        waits = (
+            "SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+            "WHERE NOT granted AND mode = 'AccessExclusiveLock' AND datname = current_database()"
+        )
+        wait_for(lambda: source.rows(waits), what="the ALTER TABLE waits")
         running = command.start("run", settings=CHUNKED)
         running.wait_for("is locked by somebody who waits to change it")
         blocker.execute("ROLLBACK")
@@ -61,5 +65,5 @@ def test_one_table_is_read_by_several_sessions(source: Source, command: Command)
     # So slow that one sees it.
     running = command.start("run", settings={**CHUNKED, "max.queue.size.in.bytes": 1000})
     copies = f"SELECT FROM pg_stat_activity WHERE datname = '{source.name}' AND query LIKE 'COPY%'"
-    wait_for(lambda: len(source.rows(copies)) > 1, what="two sessions to copy the table")
+    wait_for(lambda: len(source.rows(copies)) > 1, 60, "two sessions to copy the table")
     assert running.stop() == 0, running.stderr

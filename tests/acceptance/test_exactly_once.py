@@ -17,8 +17,9 @@ from producer.lsn import Lsn
 from producer.sink.consume import LogReader, consumer_config
 from producer.sink.kafka import KafkaSink
 from producer.sink.offsets import OffsetsTopic
-from producer.sink.reader import Record
+from tests.committed import each_once, ends, settled
 from tests.harness import Command, Running, Source, source_of, wait_for
+from tests.scrape import PORT_FREE, Scrape
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 # Short, so that big transactions are split.
@@ -28,37 +29,21 @@ ONCE: dict[str, object] = {"exactly.once.support": "required", "transaction.boun
 SLOW = {"max.queue.size.in.bytes": 10_000}
 
 
-def ends(command: Command, topic: str) -> int:
-    """How far a read_committed consumer can read; marks of transactions count."""
-    reader = LogReader(consumer_config(command.bootstrap_servers, {"log_level": "0"}), 10)
-    try:
-        places = [(topic, number) for number in reader.topics().get(topic, [])]
-        return sum(high for _, high in reader.watermarks(places).values())
-    finally:
-        reader.close()
-
-
 def grown(command: Command, beyond: int, table: str = "public.t") -> None:
     """Wait until so much is committed."""
     topic = f"{command.prefix}.{table}"
     wait_for(lambda: ends(command, topic) > beyond, 30, f"{beyond} committed in {topic}")
 
 
-def each_once(records: list[Record], events: int) -> list[Any]:
-    """The events' values: so many, none of them twice."""
-    values: list[Any] = [record.value for record in records if record.value is not None]
-    seen = Counter(
-        (record.topic, str(record.key), value["source"]["commit_lsn"], value["source"]["ordinal"], value["op"])
-        for record, value in zip((r for r in records if r.value is not None), values, strict=True)
-    )
-    assert [event for event, times in seen.items() if times > 1] == []
-    assert len(values) == events
-    return values
-
-
 def finish(command: Command, settings: dict[str, object] = ONCE) -> None:
     done = command.run("run", "--once", settings=settings)
     assert done.returncode == 0, done.stderr
+    settled(command)
+
+
+def stop(command: Command, running: Running) -> None:
+    assert running.stop() == 0, running.stderr
+    settled(command)
 
 
 def kill(running: Running) -> None:
@@ -157,13 +142,14 @@ def test_servers_that_are_restarted(stack: Stack, broker: Stack, tmp_path: Path)
         broker.start("postgres")
         source.execute("DELETE FROM t WHERE id < 0")
         wait_for(lambda: any(record.value is None for record in command.records("public.t")), 40, "the delete")
-        assert running.stop() == 0, running.stderr
+        stop(command, running)
         each_once(command.records("public.t"), 20003)
-        running = command.start("run", settings=settings)
+        running = command.start("run", settings={**settings, **PORT_FREE})
+        scrape = Scrape(running)
         running.wait_for("streaming")
         broker.kill("kafka")
         source.execute("INSERT INTO t VALUES (-2, 'on the way when it was told to stop')")
-        wait_for(lambda: source.rows("SELECT 1 FROM pg_stat_replication WHERE sent_lsn >= pg_current_wal_lsn()"))
+        wait_for(lambda: scrape.value("in_flight_bytes") > 0, what="it is on its way")
         assert running.stop(seconds=15) == 5, running.stderr
         assert "nothing is lost" in running.stderr
         broker.start("kafka")
@@ -205,7 +191,7 @@ def test_a_zombie_commits_nothing(source: Source, command: Command) -> None:
     assert second.stop() == 0, second.stderr
     source.execute("INSERT INTO t VALUES (102, 'by the first again')")
     wait_for(lambda: len(command.records("public.t")) >= 103, 20, "the standby to take over")
-    assert first.stop() == 0, first.stderr
+    stop(command, first)
     each_once(command.records("public.t"), 103)
 
 
@@ -218,21 +204,24 @@ def test_confirmed_is_never_above_what_is_committed(source: Source, command: Com
     offsets = OffsetsTopic(sink, "pg-producer-offsets", name=command.prefix, server=command.prefix)
     running = command.start("run", settings=ONCE)
     running.wait_for("streaming")
-    seen = set()
+    seen: list[Lsn] = []
+
+    def compared() -> bool:
+        source.execute(f"INSERT INTO t VALUES ({-1 - len(seen)}, 'x')")
+        confirmed = Lsn.parse(source.confirmed_lsn() or "0/0")
+        stored = offsets.load(30).offset
+        assert stored is not None
+        assert stored.lsn >= confirmed
+        seen.append(confirmed)
+        return len(seen) >= 5 and len(set(seen)) > 1
+
     try:
-        for number in range(5):
-            source.execute(f"INSERT INTO t VALUES ({-1 - number}, 'x')")
-            confirmed = Lsn.parse(source.confirmed_lsn() or "0/0")
-            stored = offsets.load(30).offset
-            assert stored is not None
-            assert stored.lsn >= confirmed
-            seen.add(confirmed)
+        wait_for(compared, 30, "more is confirmed meanwhile")
     finally:
         sink.close(1)
-    assert len(seen) > 1
     assert running.stop() == 0
     finish(command)
-    each_once(command.records("public.t"), 1005)
+    each_once(command.records("public.t"), 1000 + len(seen))
 
 
 def test_sigterm_within_a_transaction(source: Source, command: Command) -> None:
@@ -263,6 +252,7 @@ def test_another_selection_within_a_transaction(source: Source, command: Command
     done = command.run("run", "--once", settings=ONCE)
     assert done.returncode == 0, done.stderr
     assert "sent again whole" in done.stderr
+    settled(command)
     values: list[Any] = [record.value for record in command.records("public.t")]
     assert {value["after"]["id"] for value in values} == set(range(1, 20001))
     ordinals = [value["source"]["ordinal"] for value in values]
@@ -310,6 +300,7 @@ def test_what_lies_before_a_row_that_stops_us_is_read(source: Source, command: C
     )
     stopped = command.run("run", "--once", settings=settings)
     assert stopped.returncode == 4, stopped.stderr
+    settled(command)
     assert len(command.records("public.t")) == 30
     finish(command, {**settings, "errors.tolerance": "all"})
     each_once(command.records("public.t"), 59)
@@ -374,7 +365,7 @@ def test_a_commit_that_readers_do_not_see_yet(source: Source, command: Command) 
     finally:
         other.abort_transaction(30)
     running.wait_for("streaming")
-    assert running.stop() == 0, running.stderr
+    stop(command, running)
     each_once(command.records("public.t"), 1)
 
 

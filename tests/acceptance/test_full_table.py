@@ -18,6 +18,7 @@ from producer.pipeline.reconcile.topic_keys import compacted
 from producer.settings import load_settings
 from producer.sink.offsets import Loaded
 from producer.sink.protocol import Sink
+from tests.committed import settled
 from tests.harness import Command, Source, folded, wait_for
 from tests.scrape import PORT_FREE, Scrape
 
@@ -205,6 +206,7 @@ def test_one_view_of_all_tables(source: Source, command: Command) -> None:
             began = moves
             wait_for(lambda began=began: moves > began + 20, what="load")  # type: ignore[misc]
             run(command, settings)
+            settled(command)
             records: list[Any] = command.records()
             positions(records)
             held = [*rows(command, "public.a", records), *rows(command, "public.b", records)]
@@ -222,7 +224,7 @@ def test_one_view_of_all_tables(source: Source, command: Command) -> None:
 def test_two_runs_at_once_and_a_stop(source: Source, command: Command) -> None:
     """The second waits for the first; SIGTERM ends in the midst, exit 0, and what is half done is not to be read."""
     source.execute("CREATE TABLE t (id int PRIMARY KEY, pad text)")
-    source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 2000) i")
+    source.execute("INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 20000) i")
     running = command.start("run", settings={**SLOW, "exactly.once.support": "required"})
     running.wait_for("snapshot of a table begins")
     running.process.send_signal(signal.SIGSTOP)
@@ -237,24 +239,37 @@ def test_two_runs_at_once_and_a_stop(source: Source, command: Command) -> None:
     assert (status["snapshot"]["state"], status["snapshot"]["tables_done"]) == ("running", 0)
     assert [one["table"] for one in status["snapshot"]["unfinished"]] == ["public.t"]
     run(command, FULL)
-    assert len(rows(command, "public.t")) == 2000
+    assert len(rows(command, "public.t")) == 20000
 
 
 def test_the_session_that_holds_the_lock_is_lost(source: Source, command: Command) -> None:
     """A temporary fault: the rest of the run takes the lock anew, and what was done is not copied again."""
-    source.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 100)")
-    running = command.start("run", settings={**SLOW, "errors.retry.delay.max.ms": 100})
-    running.wait_for("snapshot of a table begins")
-    running.process.send_signal(signal.SIGSTOP)
-    (gone,) = source.rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database "
-        "WHERE locktype = 'advisory' AND datname = current_database()"
-    )
-    assert gone == (True,)
-    assert running.stop(signal.SIGCONT) == 0, running.stderr
-    assert "holding the lock of the run" in running.stderr
+    source.execute(
+        "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 100)",
+        "CREATE TABLE z (id int PRIMARY KEY)", "INSERT INTO z VALUES (1)",
+    )  # fmt: skip
+    with source.connect() as holder:
+        # One table stands until the loss is noticed; the other is done before.
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE z IN ACCESS EXCLUSIVE MODE")
+        running = command.start("run", settings={**SLOW, "errors.retry.delay.max.ms": 100})
+        waits = (
+            "SELECT FROM pg_locks JOIN pg_database d ON d.oid = database "
+            "WHERE NOT granted AND datname = current_database()"
+        )
+        # From here on for seconds that session is asked nothing else.
+        wait_for(lambda: running.stderr.count("a snapshot was taken") > 1 and source.rows(waits), 30, "a second look")
+        (gone,) = source.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database "
+            "WHERE locktype = 'advisory' AND datname = current_database()"
+        )
+        assert gone == (True,)
+        running.wait_for("holding the lock of the run")
+        holder.execute("ROLLBACK")
+    assert running.process.wait(60) == 0, running.stderr
     assert "the full-table run is complete" in running.stderr
     assert len(command.records("public.t")) == 100
+    assert len(command.records("public.z")) == 1
     assert remembered(command).tables["public.t"].rows == 100
 
 

@@ -15,7 +15,7 @@ from producer.pipeline.stop import Stop
 from producer.settings import load_settings
 from producer.sink.memory import MemorySink
 from producer.sink.offsets import Loaded, OffsetsTopic
-from tests.harness import Source
+from tests.harness import Source, wait_for
 
 
 def test_a_position_stored_while_we_look_is_no_database_that_has_gone_back(
@@ -38,5 +38,8 @@ def test_a_position_stored_while_we_look_is_no_database_that_has_gone_back(
         return replace(loaded, offset=replace(loaded.offset, lsn=end))
 
     run()
+    # A runner waits for the walsender of before; one session does not.
+    left = f"SELECT FROM pg_replication_slots WHERE slot_name = '{source.slot}' AND active_pid IS NULL"
+    wait_for(lambda: source.rows(left), what="the slot is free")
     monkeypatch.setattr(OffsetsTopic, "load", load_late)
     run()
