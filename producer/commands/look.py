@@ -107,7 +107,7 @@ def drop_slot(settings: Settings, clock: Clock) -> None:
     server = stages.server(settings)
     with connect(server) as connection:
         preflight.demand(iter([preflight.primary(slot.identify(connection))]))
-        # A run that has just ended is its reader for a moment more.
+        # A producer that has just been stopped, or killed, is seen as its reader for a moment.
         slot.await_reader_gone(connection, settings.slot_name, clock)
         dropped = slot.drop(connection, server, settings.slot_name)
         left = found.find(connection, Names.of(settings.publication_name)) if settings.plugin_name == "pgoutput" else {}

@@ -29,6 +29,8 @@ XLOG_DATA = ord("w")
 KEEPALIVE = ord("k")
 _STATUS = struct.Struct("!cQQQqB")
 _KEEPALIVE = struct.Struct("!xQqB")
+_END_SECONDS = 1.0
+_TURN_MS = 100
 _EPOCH_US = 946_684_800_000_000
 _FIELD_SQLSTATE = ord("C")
 _FIELD_MESSAGE = ord("M")
@@ -263,16 +265,29 @@ class ReplicationStream:
         return found
 
     def close(self) -> None:
-        """End the session, politely when the stream still runs."""
+        """End the session, politely when the stream still runs: then the slot is free, if the server is quick."""
         try:
             if self._connection.closed:
                 return
             self._pgconn.put_copy_end()
             self._flush()
-        except psycopg.Error:
+            self._await_end()
+        except (psycopg.Error, ProducerError):
             pass
         finally:
             self._connection.close()
+
+    def _await_end(self) -> None:
+        """Wait a moment: whoever looks once we have ended finds our last confirm, and a slot that nobody reads."""
+        deadline = self._clock.monotonic() + _END_SECONDS
+        # What it still sends was not confirmed, and comes again.
+        while (size := self._pgconn.get_copy_data(1)[0]) >= 0:
+            if self._clock.monotonic() > deadline:
+                return
+            if size == 0:
+                self.wait(_TURN_MS)
+        while self._pgconn.is_busy() and self._clock.monotonic() < deadline:
+            self.wait(_TURN_MS)
 
     def _flush(self) -> None:
         deadline = self._clock.monotonic() + 5

@@ -208,7 +208,7 @@ def cut_short(replication: Connection) -> None:
 
 
 def await_reader_gone(connection: Connection, name: str, clock: Clock) -> None:
-    """Wait a moment for our own walsender to notice that we have left."""
+    """Wait a moment for our own walsender, or a predecessor's, to notice that its client has left."""
     deadline = clock.monotonic() + 5
     while clock.monotonic() < deadline:
         found = find(connection, name)

@@ -160,7 +160,10 @@ def test_a_keyless_table_is_read_again_whole(source: Source, command: Command) -
     done = command.run("run", "--once", settings=REST)
     assert done.returncode == 0, done.stderr
     assert "rows that went out before come again" in done.stderr
-    assert len(command.records("public.t")) == some + ROWS
+    # What was on its way when it was killed may have come since.
+    records = command.records("public.t")
+    assert len(records) >= some + ROWS
+    assert copies(records[-ROWS:]) == dict.fromkeys(range(1, ROWS + 1), 1)
 
 
 def test_a_reader_s_session_is_lost(source: Source, command: Command) -> None:

@@ -14,6 +14,7 @@ from dev.secured import Secured
 from dev.stack import Stack
 from tests.harness import Command, Source, source_of, wait_for
 from tests.links import FAULT, TABLE, Watched, ids, silent
+from tests.scrape import PORT_FREE, Scrape
 
 Settings = dict[str, object]
 
@@ -83,16 +84,16 @@ def test_sigterm_while_a_copy_has_not_begun(source: Source, command: Command, se
     assert time.monotonic() - since < BUSY_SECONDS
 
 
-def test_sigterm_while_kafka_is_frozen(
-    source: Source, command: Command, secured: Secured, settings: Settings, stack: Stack
-) -> None:
+def test_sigterm_while_kafka_is_frozen(source: Source, command: Command, secured: Secured, settings: Settings) -> None:
     """Exit 5 within ten seconds, also while reading has paused at the limit; what is unconfirmed comes again."""
     source.execute(TABLE)
-    running = command.start("run", settings={**settings, "max.queue.size.in.bytes": 10_000})
+    limit = 10_000
+    running = command.start("run", settings={**settings, **PORT_FREE, "max.queue.size.in.bytes": limit})
+    scrape = Scrape(running)
     running.wait_for("streaming")
     with secured.frozen_kafka():
         source.execute(*(f"INSERT INTO t VALUES ({n}, repeat('x', 300))" for n in range(100)))
-        silent(stack, 1)
+        wait_for(lambda: scrape.value("in_flight_bytes") >= limit, what="reading pauses")
         since = time.monotonic()
         assert running.stop(seconds=15) == 5, running.stderr
         assert time.monotonic() - since < BUSY_SECONDS

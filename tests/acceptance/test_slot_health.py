@@ -46,14 +46,13 @@ def test_a_physical_slot_of_that_name(source: Source, command: Command) -> None:
 
 
 def drop_while_it_runs(source: Source) -> None:
-    """End the slot's reader and drop the slot before it is back."""
+    """End the slot's reader and drop the slot before it is back, or end it again: one time we are the faster one."""
     with source.connect() as session:
-        session.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s",
-                        (source.slot,))  # fmt: skip
         wait_for(lambda: _dropped(session, source.slot), what="the slot is dropped")
 
 
 def _dropped(session: psycopg.Connection[tuple[object, ...]], slot: str) -> bool:
+    session.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", (slot,))
     try:
         session.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
     except psycopg.errors.ObjectInUse:
@@ -86,12 +85,16 @@ def test_dropped_while_it_runs_and_needed(source: Source, command: Command) -> N
 
 def test_moved_while_the_snapshot_is_read(source: Source, command: Command) -> None:
     """Design 2: START would go on from where the slot stands, and say nothing: found once the slot is ours."""
-    source.execute(TABLE, "INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 4000) i")
-    running = command.start("run", settings={"max.queue.size.in.bytes": 2000})
-    running.wait_for("snapshot of a table begins")
-    source.execute(
-        "INSERT INTO t VALUES (0)", f"SELECT pg_replication_slot_advance('{source.slot}', pg_current_wal_lsn())"
-    )
+    source.execute(TABLE, "INSERT INTO t VALUES (1)")
+    held = "SELECT id, v FROM public.t WHERE (SELECT pg_advisory_xact_lock_shared(1)) IS NOT NULL"
+    override = "snapshot.select.statement.overrides"
+    with source.connect() as holder:
+        holder.execute("SELECT pg_advisory_lock(1)")
+        running = command.start("run", settings={override: "public.t", f"{override}.public.t": held})
+        running.wait_for("snapshot of a table begins")
+        source.execute(
+            "INSERT INTO t VALUES (0)", f"SELECT pg_replication_slot_advance('{source.slot}', pg_current_wal_lsn())"
+        )
     assert running.process.wait(60) == 3, running.stderr
     assert "ahead of our position" in running.stderr
 
@@ -224,13 +227,19 @@ def test_the_budget_is_forecast(server: Stack, own: Command) -> None:
         return "the WAL budget of the slot is nearly used up" in running.stderr
 
     wait_for(told, what="the warning")
-    looking = own.start("status", "--json", settings=at(server))
-    while looking.process.poll() is None:
-        source.execute(write)
-    assert looking.process.returncode == 0, looking.stderr
-    budget = json.loads(looking.stderr)["wal_budget"]
+    budget: dict[str, float] = {}
+
+    def near() -> bool:
+        looking = own.start("status", "--json", settings=at(server))
+        while looking.process.poll() is None:
+            source.execute(write)
+        assert looking.process.returncode == 0, looking.stderr
+        budget.update(json.loads(looking.stderr)["wal_budget"])
+        # It measures for a second, in which we may have written nothing.
+        return budget["bytes_per_second"] > 100_000
+
+    wait_for(near, 60, "growth in the second that is measured")
     assert budget["safe_bytes"] > 0
-    assert budget["bytes_per_second"] > 0
     assert 0 <= budget["seconds_left"] < 3600
     assert "wal_budget:" in own.run("status", settings=at(server)).stdout
     assert running.stop() == 0

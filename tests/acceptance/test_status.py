@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Command, Source
+from tests.harness import Command, Source, wait_for
 
 TABLES = (
     "CREATE TABLE t (id int, part text, v text, PRIMARY KEY (part, id))",
@@ -114,10 +114,15 @@ def test_a_stream_that_keeps_up_is_not_behind(source: Source, command: Command) 
     running = command.start("run")
     running.wait_for("streaming")
     source.execute("INSERT INTO t VALUES (1, 'p', 'v')")
-    # Log that is not ours: the slot is behind by some bytes, for a moment.
-    source.execute(*["SELECT pg_logical_emit_message(false, 'none', repeat('x', 1000))"] * 20)
-    found = status(command)
-    assert found["slot"]["active"] is True
-    assert found["findings"] == []
-    assert found["lag"]["seconds"] < 1.6
+
+    def measured() -> bool:
+        # Log that is not ours: the slot is behind by some bytes, for a moment.
+        source.execute(*["SELECT pg_logical_emit_message(false, 'none', repeat('x', 1000))"] * 20)
+        found = status(command)
+        assert found["slot"]["active"] is True
+        assert found["findings"] == []
+        return bool(found["lag"]["seconds"] < 1.6)
+
+    # A busy machine is late now and then; the commit is older each time.
+    wait_for(measured, what="a stream that keeps up")
     assert running.stop() == 0

@@ -71,3 +71,61 @@ def test_who_was_silent_too_long_is_not_heard_again() -> None:
     assert stream.lapsed
     with pytest.raises(PostgresUnavailable, match="silent for 3 s"):
         stream.refuse_lapse()
+
+
+class _Ending:
+    """A session whose stream ends behind some messages, each answer at a second's tenth."""
+
+    def __init__(self, clock: StillClock, sizes: list[int], busy: int) -> None:
+        self.pgconn, self.closed = self, False
+        self.said: list[str] = []
+        self._clock, self._sizes, self._busy = clock, sizes, busy
+
+    def get_copy_data(self, _: int) -> tuple[int, memoryview]:
+        self._clock.now += 0.1
+        size = self._sizes.pop(0) if self._sizes else 0
+        self.said.append("got" if size > 0 else "end" if size < 0 else "nothing")
+        return size, memoryview(b"")
+
+    def is_busy(self) -> int:
+        self._clock.now += 0.1
+        self._busy -= 1
+        return int(self._busy >= 0)
+
+    def put_copy_end(self) -> None:
+        self.said.append("told")
+
+    def flush(self) -> int:
+        return 0
+
+    def consume_input(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.said.append("closed")
+
+
+def _closed(monkeypatch: pytest.MonkeyPatch, sizes: list[int], busy: int) -> tuple[list[str], float]:
+    """What a session saw of its end, and how long that took."""
+    clock = StillClock()
+    session = _Ending(clock, sizes, busy)
+    server = Server(host="h", port=1, user="u", dbname="d", application_name="a")
+    stream = ReplicationStream(cast("Any", session), server, clock)
+    monkeypatch.setattr(stream, "wait", lambda _: session.said.append("waited"))
+    began = clock.now
+    stream.close()
+    return session.said, clock.now - began
+
+
+def test_an_end_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes then is passed over; the server leaves the slot, then says that the stream has ended."""
+    said, _ = _closed(monkeypatch, [5, 0, 7, -1], busy=1)
+    assert said == ["told", "got", "nothing", "waited", "got", "end", "waited", "closed"]
+
+
+@pytest.mark.parametrize(("sizes", "busy"), [([], 0), ([5] * 100, 0), ([-1], 100)])
+def test_an_end_is_waited_for_a_moment_only(monkeypatch: pytest.MonkeyPatch, sizes: list[int], busy: int) -> None:
+    """A server that is frozen, that sends on, that does not say that it has ended."""
+    said, seconds = _closed(monkeypatch, sizes, busy)
+    assert said[-1] == "closed"
+    assert seconds < 1.5
