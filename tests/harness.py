@@ -20,6 +20,7 @@ from psycopg import sql
 
 from dev.stack import Stack
 from producer.commands.publications import publications
+from producer.lsn import Lsn
 from producer.schema.registry import Registry
 from producer.settings import load_settings
 from producer.sink.reader import Record, TopicReader, table_topics
@@ -105,6 +106,11 @@ class Source:
         """The slot's confirmed position; None when there is no slot."""
         found = self.rows(f"SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{self.slot}'")
         return str(found[0][0]) if found else None
+
+    def written(self, change: str) -> Lsn:
+        """Change one row; where the log ended before the commit: what others wrote up to there may be confirmed."""
+        ((lsn,),) = self.rows(f"WITH made AS ({change} RETURNING 1) SELECT pg_current_wal_insert_lsn()::text FROM made")
+        return Lsn.parse(str(lsn))
 
     def major(self) -> int:
         """PostgreSQL's major version."""

@@ -128,25 +128,6 @@ def test_servers_away_are_exit_5(command: Command, arguments: tuple[str, ...]) -
     assert done.stdout == ""
 
 
-def test_slot_drop_waits_for_a_run_that_has_just_ended(source: Source, command: Command) -> None:
-    """The server may notice later than we that the reader has left."""
-    source.execute(TABLE)
-    running = command.start("run")
-    running.wait_for("streaming")
-    walsender = f"SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{source.slot}'"
-    ((pid,),) = source.rows(walsender)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        assert running.stop() == 0, running.stderr
-        dropping = command.start("slot", "drop", "--yes")
-        looks = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(0.05)%'"
-        wait_for(lambda: dropping.process.poll() is not None or len(source.rows(looks)) > 1, what="it looks")
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    assert dropping.process.wait(20) == 0, dropping.stderr
-    assert source.confirmed_lsn() is None
-
-
 def test_slot_drop_asks(source: Source, command: Command) -> None:
     """Contract 2: no answer is no; the question is no result; there is nothing to drop: exit 0."""
     source.execute(TABLE)

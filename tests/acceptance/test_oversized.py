@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from producer.errors import OperatorError
+from producer.lsn import Lsn
 from producer.sink.kafka import KafkaSink
 from tests.harness import Command, Source
 from tests.letters import letters
@@ -90,22 +91,20 @@ def test_a_record_that_only_the_broker_refuses_stops_with_its_position(source: S
         "producer.override.compression.type": "none",
     }  # fmt: skip
     synced(command, settings)
-    before = source.confirmed_lsn()
-    source.execute("INSERT INTO t VALUES (1, 1, repeat('x', 3000))")
+    before = source.written("INSERT INTO t VALUES (1, 1, repeat('x', 3000))")
     for _ in range(2):
         done = command.run("run", "--once", settings=settings)
         assert done.returncode == 4, done.stderr
         assert re.search("of a transaction that commits by [0-9A-F]+/[0-9A-F]+", done.stderr)
         assert "MSG_SIZE_TOO_LARGE" in done.stderr
-    assert source.confirmed_lsn() == before
+    assert Lsn.parse(source.confirmed_lsn() or "") <= before
 
 
 def test_a_letter_that_is_not_acked_holds_the_slot(source: Source, command: Command) -> None:
     """Contract 7: it is acked before its LSN is confirmed. Its topic takes nothing: nothing is confirmed."""
     source.execute("CREATE TABLE t (id int PRIMARY KEY, v int[])")
     synced(command, {"errors.tolerance": "all"})
-    before = source.confirmed_lsn()
-    source.execute("INSERT INTO t VALUES (1, '{{1}}')")
+    before = source.written("INSERT INTO t VALUES (1, '{{1}}')")
     sink = KafkaSink(command.bootstrap_servers, client_id="test")
     topic = f"{command.prefix}.full"
     config = {"max.message.bytes": "100", "cleanup.policy": "delete"}
@@ -115,7 +114,7 @@ def test_a_letter_that_is_not_acked_holds_the_slot(source: Source, command: Comm
     done = command.run("run", "--once", settings=refusing)
     assert done.returncode == 4, done.stderr
     assert f"topic {topic}" in done.stderr
-    assert source.confirmed_lsn() == before
+    assert Lsn.parse(source.confirmed_lsn() or "") <= before
     synced(command, {"errors.tolerance": "all"})
     assert [letter.key for letter in letters(command)] == [{"id": 1}]
 

@@ -9,6 +9,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from producer.lsn import Lsn
 from producer.schema.registry import Registry
 from producer.sink.consume import consumer_config, read_to_end
 from producer.sink.protocol import RawRecord
@@ -158,16 +159,15 @@ def test_a_publication_younger_than_the_log_stops_and_nothing_is_confirmed(sourc
     """Whether the server ends the stream (42704) or leaves the changes out with a warning (PostgreSQL 18)."""
     source.execute("CREATE TABLE t (id int PRIMARY KEY)")
     synced(command, {"plugin.name": "wal2json"})
-    source.execute("INSERT INTO t VALUES (1)", f"CREATE PUBLICATION producer_{source.name} FOR ALL TABLES")
-    source.execute("INSERT INTO t VALUES (2)")
+    before = source.written("INSERT INTO t VALUES (1)")
+    source.execute(f"CREATE PUBLICATION producer_{source.name} FOR ALL TABLES", "INSERT INTO t VALUES (2)")
     other = f"{source.slot}_other"
     source.execute(f"SELECT pg_copy_logical_replication_slot('{source.slot}', '{other}', false, 'pgoutput')")
     query = f"SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{other}'"
-    before = source.rows(query)
     done = command.run("run", "--once", settings={"plugin.name": "pgoutput", "slot.name": other})
     assert done.returncode == 3, done.stderr
     assert f"producer_{source.name}" in done.stderr
-    assert source.rows(query) == before
+    assert Lsn.parse(str(source.rows(query)[0][0])) <= before
     synced(command, {"plugin.name": "wal2json"})
     assert [record.key for record in command.records("public.t")] == [{"id": 1}, {"id": 2}]
 
