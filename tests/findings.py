@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.harness import Command
+from tests.harness import Command, wait_for
 
 Findings = dict[str, dict[str, str]]
 Settings = dict[str, object]
@@ -19,6 +19,19 @@ def checked(command: Command, code: int, settings: Settings | None = None) -> Fi
     assert document["ok"] is (code == 0)
     assert all(one["remedy"] for one in document["findings"] if one["status"] != "ok")
     return {one["name"]: one for one in document["findings"]}
+
+
+def tried(command: Command, code: int, settings: Settings | None = None) -> Findings:
+    """The same, once no transaction of others on this server keeps the plugin from being tried with a slot."""
+    found: Findings = {}
+
+    def made() -> bool:
+        found.clear()
+        found.update(checked(command, code, settings))
+        return "would wait for open transactions" not in found["plugin"]["detail"]
+
+    wait_for(made, 60, "others' transactions to end")
+    return found
 
 
 def lines(found: Findings, status: str) -> set[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from producer.lsn import Lsn
 from tests import harness
+from tests.findings import tried
 from tests.harness import Command, Source, wait_for
 
 pytestmark = pytest.mark.matrix
@@ -30,12 +30,12 @@ def _confirmed(source: Source) -> Lsn:
 def test_the_server_is_one_that_we_test_on(source: Source, command: Command) -> None:
     """No warning of its version; NaN is a matter only where the plugin cannot print it."""
     source.execute(*TABLES)
-    found: list[dict[str, str]] = json.loads(command.run("check", "--json").stdout)["findings"]
-    (version,) = [one for one in found if one["name"] == "server version"]
+    found = tried(command, 0, SETTINGS)
+    version = found["server version"]
     assert version["status"] == "ok"
     assert version["detail"].startswith(f"PostgreSQL {source.major()}.")
-    assert any("public.t.v" in one["detail"] for one in found) is not source.prints_nan()
-    (other,) = [one["detail"] for one in found if one["name"] == "other plugin"]
+    assert any("public.t.v" in one["detail"] for one in found.values()) is not source.prints_nan()
+    other = found["other plugin"]["detail"]
     there = harness.PLUGIN == "wal2json" or source.stack.wal2json_version
     assert ("is installed and allowed too" in other) if there else (other == "wal2json is not installed here")
 

@@ -78,7 +78,10 @@ def tried(walsender: Connection, at: Server, plugin: str, found: Allowed, platfo
     except ProducerError as error:
         if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
             # The plugin was loaded before that.
-            yield Finding(name=name, status="ok", detail=f"{installed}; its slot would wait for open transactions")
+            unasked = ": its release was not asked for" if plugin == "wal2json" else ""
+            yield Finding(
+                name=name, status="ok", detail=f"{installed}; its slot would wait for open transactions{unasked}"
+            )
         else:
             refused = _REFUSED in error.message
             remedy = plugins.allowing(plugin, found, platform) if refused else error.remedy
