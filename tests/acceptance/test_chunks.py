@@ -65,5 +65,5 @@ def test_one_table_is_read_by_several_sessions(source: Source, command: Command)
     # So slow that one sees it.
     running = command.start("run", settings={**CHUNKED, "max.queue.size.in.bytes": 1000})
     copies = f"SELECT FROM pg_stat_activity WHERE datname = '{source.name}' AND query LIKE 'COPY%'"
-    wait_for(lambda: len(source.rows(copies)) > 1, 60, "two sessions to copy the table")
+    wait_for(lambda: len(source.rows(copies)) > 1, what="two sessions to copy the table")
     assert running.stop() == 0, running.stderr

@@ -62,9 +62,8 @@ def test_a_snapshot_on_a_terminal(many: Source, command: Command) -> None:
     code, sent = on_a_terminal(command, "run", "--once")
     assert code == 0, sent
     assert f"{_TABLES} of {_TABLES} tables" in sent
-    for words in ("50,000 rows", " rows/s", "public.t00"):
+    for words in ("50,000 rows", " rows/s", "public.t00", "in 0:00:0"):
         assert words in sent, sent
-    assert re.search(r"in 0:0\d:\d\d", sent), sent
     ups = [len(found) for found in re.findall(r"(?:\x1b\[1A\x1b\[2K)+", sent)]
     assert ups
     assert max(ups) // len("\x1b[1A\x1b[2K") <= 10

@@ -66,7 +66,7 @@ def test_a_slot_that_somebody_else_reads(source: Source, command: Command, reade
     for how in (signal.SIGTERM, signal.SIGINT):
         waiting = command.start("run")
         waiting.wait_for("a temporary fault")
-        assert waiting.stop(how, 12) == 0, waiting.stderr
+        assert waiting.stop(how, 5) == 0, waiting.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -121,7 +121,7 @@ def test_what_is_sent_again_is_the_same(source: Source, command: Command) -> Non
     source.execute(*(f"UPDATE t SET v = '{number}'" for number in range(1, 1501)))
     for wanted in (3000, 12000):
         running = command.start("run")
-        wait_for(lambda wanted=wanted: len(command.records()) > wanted, 60, "a part")  # type: ignore[misc]
+        wait_for(lambda wanted=wanted: len(command.records()) > wanted, 30, "a part")  # type: ignore[misc]
         assert running.stop(signal.SIGKILL) == -signal.SIGKILL
     assert command.run("run", "--once").returncode == 0
     known: dict[tuple[int, int], Any] = {}
@@ -146,6 +146,6 @@ def test_sigterm_while_a_server_is_away(source: Source, command: Command, away: 
     source.execute(TABLE)
     place = {"database.port": "1", "schema.registry.url": "http://127.0.0.1:1"}.get(away, "127.0.0.1:1")
     running = command.start("run", settings={away: place})
-    running.wait_for("a temporary fault", 60)
+    running.wait_for("a temporary fault")
     code = running.stop(signal.SIGTERM, 12)
     assert code in ((0, 5) if away == "bootstrap.servers" else (0,)), running.stderr

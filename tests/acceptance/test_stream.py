@@ -197,7 +197,7 @@ def test_kill_9_loses_nothing(source: Source, command: Command) -> None:
         source.execute(f"INSERT INTO t SELECT i, 'n' FROM generate_series({number}000, {number}499) i")
     for wanted in (2000, 9000):
         running = command.start("run")
-        wait_for(lambda wanted=wanted: len(events(command)) > wanted, 60, "a part")  # type: ignore[misc]
+        wait_for(lambda wanted=wanted: len(events(command)) > wanted, 20, "a part")  # type: ignore[misc]
         assert running.stop(signal.SIGKILL) == -signal.SIGKILL
     assert command.run("run", "--once").returncode == 0
     state = folded(events(command))[f"{command.prefix}.public.t"]
